@@ -1,0 +1,64 @@
+//! What the operator wants of a probe, and what the probe made of it.
+
+use crate::{Params, Scope, SubProbes};
+use std::sync::Arc;
+
+/// The wish: which sub-probes, over which processes, with which parameters.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Order {
+    /// The sub-probes that shall run, in the descriptor's order.
+    pub sub_probes: SubProbes,
+    /// The processes to observe.
+    pub scope: Scope,
+    /// The parameters; a key that was never set has its default.
+    pub params: Arc<Params>,
+}
+
+/// How one sub-probe fared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubProbeOutcome {
+    /// Its name, as in `cmd.probe`.
+    pub name: &'static str,
+    /// What it misses on this host, one sentence each; empty when it runs.
+    pub missing: Vec<String>,
+}
+
+/// How all sub-probes that were asked for fared. A feature without sub-probes reports none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// One entry for each sub-probe that was asked for.
+    pub sub_probes: Vec<SubProbeOutcome>,
+}
+
+impl Outcome {
+    /// Every sub-probe that was asked for runs.
+    pub fn all(asked: &SubProbes) -> Self {
+        let sub_probes = asked.iter().map(|name| SubProbeOutcome { name, missing: Vec::new() }).collect();
+        Self { sub_probes }
+    }
+
+    /// Notes that `name` cannot run because of `requirement`.
+    pub fn miss(&mut self, name: &str, requirement: impl Into<String>) {
+        if let Some(sub) = self.sub_probes.iter_mut().find(|sub| sub.name == name) {
+            sub.missing.push(requirement.into());
+        }
+    }
+
+    /// Whether some sub-probe misses something.
+    pub fn degraded(&self) -> bool {
+        self.sub_probes.iter().any(|sub| !sub.missing.is_empty())
+    }
+
+    /// Whether sub-probes were asked for and none of them runs.
+    pub fn none_runs(&self) -> bool {
+        !self.sub_probes.is_empty() && self.sub_probes.iter().all(|sub| !sub.missing.is_empty())
+    }
+
+    /// Every missing requirement as `sub-probe: requirement`.
+    pub fn missing(&self) -> Vec<String> {
+        self.sub_probes
+            .iter()
+            .flat_map(|sub| sub.missing.iter().map(move |what| format!("{}: {what}", sub.name)))
+            .collect()
+    }
+}
