@@ -1,1 +1,4 @@
-//! placeholder
+//! Every probe that ships, one folder each.
+#![forbid(unsafe_code)]
+
+mod baseinfo;

@@ -1,1 +1,11 @@
-//! placeholder
+//! What probes share at run time: the link to the daemon, readers of /proc and /sys, test harnesses.
+//!
+//! Owns the system calls that more than one probe needs. Leaves the meaning of what was read to the probes,
+//! and knows neither HTTP nor Prometheus nor the configuration file.
+#![forbid(unsafe_code)]
+
+pub mod kept;
+pub mod link;
+pub mod scan;
+#[cfg(feature = "testing")]
+pub mod testing;

@@ -1,0 +1,111 @@
+//! Files of /proc and /sys that are read again and again: the descriptor is kept and read from its start,
+//! which costs about half of open, read and close.
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+/// Larger files than this are cut off, with an error: nothing that is read here comes near it.
+pub const MAX_FILE: usize = 16 << 20;
+
+/// A file that is read again and again through a kept descriptor.
+#[derive(Debug)]
+pub struct KeptFile {
+    path: PathBuf,
+    fd: Option<OwnedFd>,
+}
+
+impl KeptFile {
+    /// Names the file; it is opened at the first read.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), fd: None }
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the whole file into `buf`, which is emptied first. A kept descriptor whose file has gone
+    /// (a hot-unplugged device) is closed and the path is opened once more.
+    pub fn read<'b>(&mut self, buf: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {
+        if let Some(fd) = &self.fd {
+            match read_all(fd, buf) {
+                Ok(()) => return Ok(buf),
+                Err(_) => self.fd = None,
+            }
+        }
+        let fd = open(&self.path)?;
+        read_all(&fd, buf)?;
+        self.fd = Some(fd);
+        Ok(buf)
+    }
+}
+
+/// Reads a file once: open, read, close.
+pub fn read_once<'b>(path: &Path, buf: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {
+    let fd = open(path)?;
+    read_all(&fd, buf)?;
+    Ok(buf)
+}
+
+fn open(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
+}
+
+/// Reads `fd` from offset 0 to its end. Files of /proc have no size, so the buffer grows until a read
+/// returns nothing; seq files may return short reads, which is why one short read is no end.
+fn read_all(fd: &OwnedFd, buf: &mut Vec<u8>) -> io::Result<()> {
+    buf.clear();
+    let mut filled = 0;
+    loop {
+        if buf.len() - filled < 1024 {
+            if buf.len() >= MAX_FILE {
+                return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 16 MiB"));
+            }
+            let grown = (buf.capacity().max(4096)).max(buf.len() * 2).min(MAX_FILE);
+            buf.resize(grown, 0);
+        }
+        match rustix::io::pread(fd, &mut buf[filled..], filled as u64) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(Errno::INTR) => {}
+            Err(e) => {
+                buf.clear();
+                return Err(e.into());
+            }
+        }
+    }
+    buf.truncate(filled);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_file_is_read_afresh_each_time() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("f");
+        std::fs::write(&path, vec![b'x'; 10_000]).expect("write");
+        let mut file = KeptFile::new(&path);
+        let mut buf = Vec::new();
+        assert_eq!(file.read(&mut buf).expect("read").len(), 10_000);
+        std::fs::write(&path, b"short").expect("write");
+        assert_eq!(file.read(&mut buf).expect("read"), b"short");
+    }
+
+    #[test]
+    fn a_missing_file_is_an_error_and_found_once_it_is_there() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let mut file = KeptFile::new(dir.path().join("f"));
+        let mut buf = Vec::new();
+        assert!(file.read(&mut buf).is_err());
+        std::fs::write(file.path(), b"now").expect("write");
+        assert_eq!(file.read(&mut buf).expect("read"), b"now");
+    }
+}

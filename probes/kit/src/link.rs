@@ -1,0 +1,258 @@
+//! The daemon's side of a probe's [`Link`]: a mailbox that holds the latest order, an eventfd that wakes
+//! the probe in the same poll as its own event source, and the probe's cost and losses as plain numbers.
+
+use probe_core::{Batch, Link, Order, Outcome, Signal};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::time::{ClockId, Timespec, clock_gettime};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// A batch on its way to the pipeline.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The feature that made it.
+    pub feature: &'static str,
+    /// Its run number, so that a late batch of a stopped probe can be told from the next run's.
+    pub run: u64,
+    /// What it made.
+    pub batch: Batch,
+    /// Given back when the delivery has been handled.
+    pub slot: Slot,
+}
+
+/// A place in the probe's share of the pipeline queue; dropping it frees the place.
+#[derive(Debug)]
+pub struct Slot(Arc<Gauges>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Batches of one probe that may wait for the pipeline. When they are all taken the newest batch is
+/// dropped and counted: values are cumulative, so the next one makes up for it.
+pub const IN_FLIGHT: u64 = 4;
+
+/// What a probe costs and loses, readable from any thread while it runs and after.
+#[derive(Debug, Default)]
+pub struct Gauges {
+    in_flight: AtomicU64,
+    /// CPU time of the probe's thread, in nanoseconds; of all its runs.
+    pub cpu_ns: AtomicU64,
+    /// Memory held for data, by the probe's own account.
+    pub memory_bytes: AtomicU64,
+    /// Samples handed over.
+    pub samples: AtomicU64,
+    /// Batches dropped because the probe's share of the queue was full.
+    pub dropped: AtomicU64,
+}
+
+impl Gauges {
+    /// Batches that wait for the pipeline now.
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Mail {
+    order: Option<Order>,
+    stop: bool,
+}
+
+/// The daemon's end: tells the probe what to do.
+#[derive(Clone, Debug)]
+pub struct Control {
+    mail: Arc<Mutex<Mail>>,
+    bell: Arc<OwnedFd>,
+}
+
+impl Control {
+    /// Replaces the order; one that the probe has not looked at yet is overwritten.
+    pub fn order(&self, order: Order) {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner).order = Some(order);
+        self.ring();
+    }
+
+    /// Tells the probe to end.
+    pub fn stop(&self) {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner).stop = true;
+        self.ring();
+    }
+
+    fn ring(&self) {
+        // An eventfd write fails only when the counter is full, and then the bell has been rung already.
+        let _ = rustix::io::write(&*self.bell, &1u64.to_ne_bytes());
+    }
+}
+
+/// Called with the probe's outcome each time it reports one.
+pub type OnReport = Box<dyn FnMut(Outcome) + Send>;
+
+/// The probe's end.
+pub struct KitLink {
+    feature: &'static str,
+    run: u64,
+    control: Control,
+    outlet: SyncSender<Delivery>,
+    gauges: Arc<Gauges>,
+    cpu_before_ns: u64,
+    on_report: OnReport,
+}
+
+impl std::fmt::Debug for KitLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KitLink").field("feature", &self.feature).finish_non_exhaustive()
+    }
+}
+
+impl KitLink {
+    /// Makes both ends. `outlet` leads to the pipeline; `gauges` outlives the run, so that totals go on.
+    pub fn new(
+        feature: &'static str,
+        run: u64,
+        outlet: SyncSender<Delivery>,
+        gauges: Arc<Gauges>,
+        on_report: OnReport,
+    ) -> std::io::Result<(Self, Control)> {
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let control = Control { mail: Arc::default(), bell: Arc::new(bell) };
+        let cpu_before_ns = gauges.cpu_ns.load(Ordering::Relaxed);
+        let link = Self { feature, run, control: control.clone(), outlet, gauges, cpu_before_ns, on_report };
+        Ok((link, control))
+    }
+
+    fn account(&self) {
+        let t = clock_gettime(ClockId::ThreadCPUTime);
+        let ns = u64::try_from(t.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(t.tv_nsec).unwrap_or(0);
+        self.gauges.cpu_ns.store(self.cpu_before_ns + ns, Ordering::Relaxed);
+    }
+
+    fn mail(&self) -> Option<Signal> {
+        let mut mail = self.control.mail.lock().unwrap_or_else(PoisonError::into_inner);
+        if mail.stop {
+            return Some(Signal::Stop);
+        }
+        mail.order.take().map(Signal::Order)
+    }
+}
+
+impl Drop for KitLink {
+    fn drop(&mut self) {
+        self.account();
+    }
+}
+
+impl Link for KitLink {
+    fn wait(&mut self, fd: Option<BorrowedFd<'_>>, until: Instant) -> Signal {
+        self.account();
+        loop {
+            if let Some(signal) = self.mail() {
+                return signal;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Signal::Deadline;
+            }
+            let timeout = Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: i64::from(left.subsec_nanos()),
+            };
+            let bell = PollFd::from_borrowed_fd(self.control.bell.as_fd(), PollFlags::IN);
+            let mut fds = match fd {
+                Some(fd) => vec![bell, PollFd::from_borrowed_fd(fd, PollFlags::IN)],
+                None => vec![bell],
+            };
+            // An interrupted or failed poll is the same as a spurious wake: look again.
+            let _ = poll(&mut fds, Some(&timeout));
+            let rung = fds.first().is_some_and(|fd| !fd.revents().is_empty());
+            let readable = fds.get(1).is_some_and(|fd| !fd.revents().is_empty());
+            drop(fds);
+            if rung {
+                let _ = rustix::io::read(&*self.control.bell, &mut [0u8; 8]);
+            } else if readable {
+                return Signal::Readable;
+            }
+        }
+    }
+
+    fn send(&mut self, batch: Batch) {
+        self.account();
+        let samples = batch.samples() as u64;
+        if self.gauges.in_flight.fetch_add(1, Ordering::AcqRel) >= IN_FLIGHT {
+            self.gauges.in_flight.fetch_sub(1, Ordering::AcqRel);
+            self.gauges.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let slot = Slot(Arc::clone(&self.gauges));
+        match self.outlet.try_send(Delivery { feature: self.feature, run: self.run, batch, slot }) {
+            Ok(()) => {
+                self.gauges.samples.fetch_add(samples, Ordering::Relaxed);
+            }
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.gauges.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn report(&mut self, outcome: Outcome) {
+        (self.on_report)(outcome);
+    }
+
+    fn memory(&mut self, bytes: u64) {
+        self.gauges.memory_bytes.store(bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::sync_channel;
+    use std::time::{Duration, SystemTime};
+
+    fn link(gauges: &Arc<Gauges>) -> (KitLink, Control, std::sync::mpsc::Receiver<Delivery>) {
+        let (tx, rx) = sync_channel(16);
+        let (link, control) =
+            KitLink::new("x", 1, tx, Arc::clone(gauges), Box::new(|_| {})).expect("eventfd");
+        (link, control, rx)
+    }
+
+    #[test]
+    fn an_order_given_before_or_while_waiting_is_seen_and_stop_wins() {
+        let (mut link, control, _rx) = link(&Arc::default());
+        control.order(Order::default());
+        let far = Instant::now() + Duration::from_secs(3600);
+        assert!(matches!(link.wait(None, far), Signal::Order(_)));
+        let waker = {
+            let control = control.clone();
+            std::thread::Builder::new().spawn(move || control.stop()).expect("thread")
+        };
+        assert!(matches!(link.wait(None, far), Signal::Stop));
+        waker.join().expect("joined");
+        assert!(matches!(link.wait(None, Instant::now()), Signal::Stop), "stop stays");
+    }
+
+    #[test]
+    fn a_deadline_in_the_past_is_due() {
+        let (mut link, _control, _rx) = link(&Arc::default());
+        assert!(matches!(link.wait(None, Instant::now()), Signal::Deadline));
+    }
+
+    #[test]
+    fn a_full_share_drops_and_counts_and_a_handled_batch_frees_its_place() {
+        let gauges = Arc::<Gauges>::default();
+        let (mut link, _control, rx) = link(&gauges);
+        for _ in 0..IN_FLIGHT + 2 {
+            link.send(Batch::new(SystemTime::now()));
+        }
+        assert_eq!((gauges.dropped.load(Ordering::Relaxed), gauges.in_flight()), (2, IN_FLIGHT));
+        drop(rx.recv().expect("a delivery"));
+        assert_eq!(gauges.in_flight(), IN_FLIGHT - 1);
+        link.send(Batch::new(SystemTime::now()));
+        assert_eq!(gauges.dropped.load(Ordering::Relaxed), 2);
+    }
+}
