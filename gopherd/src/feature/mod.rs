@@ -1,0 +1,47 @@
+//! What an operator has configured for one feature, as checked types. Both doors, probes.init and
+//! `gopher-ctl` are turned into it here, once; the manager, the scope engine and the pipeline build on it
+//! and never look at JSON.
+
+mod problem;
+mod selection;
+
+pub use problem::{Path, Problem, ProblemKind, Step};
+pub use selection::{Mode, ProcId, ProcName, Selection, Selectors};
+
+use probe_core::{Descriptor, Params, SubProbes};
+
+/// The run state that the operator wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wanted {
+    /// Configured, never started: `unknown` in the compatible document.
+    #[default]
+    Unknown,
+    /// Shall run.
+    Running,
+    /// Shall not run.
+    Stopped,
+}
+
+/// The configuration of one feature. A feature that was never configured has none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FeatureConfig {
+    /// The sub-probes named by `cmd.probe`, in the descriptor's order; empty means the default ones.
+    pub sub_probes: SubProbes,
+    /// Selectors.
+    pub selection: Selection,
+    /// Labels added to each of the feature's series, in the order given.
+    pub custom_labels: Vec<(String, String)>,
+    /// Pod label keys whose values become labels.
+    pub pod_labels: Vec<String>,
+    /// Parameters that were set.
+    pub params: Params,
+    /// The wanted run state.
+    pub state: Wanted,
+}
+
+impl FeatureConfig {
+    /// The sub-probes that shall run.
+    pub fn active_sub_probes(&self, descriptor: &Descriptor) -> SubProbes {
+        if self.sub_probes.is_empty() { descriptor.default_sub_probes() } else { self.sub_probes.clone() }
+    }
+}
