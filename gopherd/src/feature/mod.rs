@@ -2,9 +2,11 @@
 //! `gopher-ctl` are turned into it here, once; the manager, the scope engine and the pipeline build on it
 //! and never look at JSON.
 
+mod edit;
 mod problem;
 mod selection;
 
+pub use edit::{Context, Edit, PidLookup, Plan, plan};
 pub use problem::{Path, Problem, ProblemKind, Step};
 pub use selection::{Mode, ProcId, ProcName, Selection, Selectors};
 

@@ -1,0 +1,185 @@
+//! What the world may see of a feature: an immutable picture that the manager replaces after each change, so
+//! that a reader never waits for it.
+
+use super::state::State;
+use crate::feature::FeatureConfig;
+use arc_swap::ArcSwap;
+use probe_core::Descriptor;
+use probe_kit::link::Gauges;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// State as the native API names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateName {
+    /// Not running, not wanted.
+    Stopped,
+    /// Not attached yet.
+    Starting,
+    /// All that was asked for runs.
+    Running,
+    /// Part of what was asked for runs.
+    Degraded,
+    /// Ended by itself.
+    Failed,
+    /// Told to end.
+    Stopping,
+    /// Not built in this version.
+    Unavailable,
+}
+
+impl StateName {
+    /// Every state, for metrics that show one series each.
+    pub const ALL: [Self; 7] = [
+        Self::Stopped,
+        Self::Starting,
+        Self::Running,
+        Self::Degraded,
+        Self::Failed,
+        Self::Stopping,
+        Self::Unavailable,
+    ];
+
+    /// As written in documents and labels.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Degraded => "degraded",
+            Self::Failed => "failed",
+            Self::Stopping => "stopping",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// One sub-probe that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubProbeView {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it runs.
+    pub running: bool,
+    /// What it lacks.
+    pub missing: Vec<String>,
+}
+
+/// A feature as it is now.
+#[derive(Clone, Debug)]
+pub struct FeatureView {
+    /// What it is.
+    pub descriptor: &'static Descriptor,
+    /// Its configuration, if it ever had one.
+    pub config: Option<FeatureConfig>,
+    /// Counts accepted changes; the ETag.
+    pub generation: u64,
+    /// Its state.
+    pub state: StateName,
+    /// When it came into this state.
+    pub since: SystemTime,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// How often it has failed in a row.
+    pub attempts: u32,
+    /// When it is tried again.
+    pub retry_at: Option<SystemTime>,
+    /// Restarts after a failure, since the daemon started.
+    pub restarts: u64,
+    /// The sub-probes that were asked for.
+    pub sub_probes: Vec<SubProbeView>,
+    /// What the probe costs and loses.
+    pub gauges: Arc<Gauges>,
+}
+
+impl FeatureView {
+    pub(super) fn new(descriptor: &'static Descriptor, gauges: Arc<Gauges>) -> Self {
+        let state = if descriptor.build.is_some() { StateName::Stopped } else { StateName::Unavailable };
+        Self {
+            descriptor,
+            config: None,
+            generation: 0,
+            state,
+            since: SystemTime::now(),
+            error: None,
+            attempts: 0,
+            retry_at: None,
+            restarts: 0,
+            sub_probes: Vec::new(),
+            gauges,
+        }
+    }
+
+    /// Takes over what `state` says.
+    pub(super) fn take_state(&mut self, state: &State) {
+        let before = self.state;
+        (self.error, self.attempts, self.retry_at) = (None, 0, None);
+        self.sub_probes.clear();
+        self.state = match state {
+            _ if self.descriptor.build.is_none() => StateName::Unavailable,
+            State::Stopped => StateName::Stopped,
+            State::Starting { .. } => StateName::Starting,
+            State::Running { outcome, .. } => {
+                self.sub_probes = outcome
+                    .sub_probes
+                    .iter()
+                    .map(|sub| SubProbeView {
+                        name: sub.name,
+                        running: sub.missing.is_empty(),
+                        missing: sub.missing.clone(),
+                    })
+                    .collect();
+                if outcome.degraded() { StateName::Degraded } else { StateName::Running }
+            }
+            State::Failed { error, attempts, retry_at } => {
+                self.error = Some(error.to_string());
+                self.attempts = *attempts;
+                self.retry_at = retry_at
+                    .map(|at| SystemTime::now() + at.saturating_duration_since(std::time::Instant::now()));
+                StateName::Failed
+            }
+            State::Stopping { .. } => StateName::Stopping,
+        };
+        if self.state != before {
+            self.since = SystemTime::now();
+        }
+    }
+
+    /// The compatible document's word for the run state: what is wanted, or `unknown`.
+    pub fn compatible_state(&self) -> &'static str {
+        use crate::feature::Wanted;
+        match (self.state, self.config.as_ref().map(|config| config.state)) {
+            (StateName::Starting | StateName::Running | StateName::Degraded | StateName::Failed, _) => {
+                "running"
+            }
+            (_, Some(Wanted::Unknown)) => "unknown",
+            _ => "stopped",
+        }
+    }
+}
+
+/// The present picture of every feature.
+#[derive(Clone, Debug)]
+pub struct Views(Arc<Vec<ArcSwap<FeatureView>>>);
+
+impl Views {
+    pub(super) fn new(views: impl Iterator<Item = FeatureView>) -> Self {
+        Self(Arc::new(views.map(ArcSwap::from_pointee).collect()))
+    }
+
+    pub(super) fn publish(&self, index: usize, view: FeatureView) {
+        if let Some(slot) = self.0.get(index) {
+            slot.store(Arc::new(view));
+        }
+    }
+
+    /// One feature.
+    pub fn get(&self, feature: &str) -> Option<Arc<FeatureView>> {
+        self.all().find(|view| view.descriptor.name == feature)
+    }
+
+    /// Every feature, in the registry's order.
+    pub fn all(&self) -> impl Iterator<Item = Arc<FeatureView>> + '_ {
+        self.0.iter().map(ArcSwap::load_full)
+    }
+}
