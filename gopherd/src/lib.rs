@@ -4,4 +4,5 @@
 //! leaves the rest to its neighbours. Probes are in `probes`, their vocabulary in `probe-core`.
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod feature;
