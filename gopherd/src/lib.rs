@@ -4,5 +4,13 @@
 //! leaves the rest to its neighbours. Probes are in `probes`, their vocabulary in `probe-core`.
 #![forbid(unsafe_code)]
 
+pub mod atomic;
+pub mod check;
+pub mod cli;
 pub mod config;
 pub mod feature;
+pub mod initfile;
+pub mod lock;
+pub mod logging;
+pub mod machine_id;
+pub mod rotating_file;
