@@ -89,7 +89,8 @@ mod tests {
         let cli = Cli::try_parse_from(args).expect("flags");
         let mut given: Vec<&str> = cli.settings().iter().map(|(flag, _)| *flag).collect();
         let mut wanted = in_table;
-        (given.sort_unstable(), wanted.sort_unstable());
+        given.sort_unstable();
+        wanted.sort_unstable();
         assert_eq!(given, wanted);
     }
 

@@ -4,7 +4,7 @@
 //! be read, is a fault: silently starting with defaults would be worse than not starting.
 
 use super::fault::{Fault, Origin, not_text, of_file};
-use super::load::{SourceFile, Sources};
+use super::load::{SourceFile, Sources, variables};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Read};
@@ -78,7 +78,8 @@ fn take_variable(
         Ok(value) => {
             env.insert(name, value);
         }
-        Err(value) => faults.push(not_text(&name, &value)),
+        Err(value) if variables().any(|known| known == name) => faults.push(not_text(&name, &value)),
+        Err(_) => {}
     }
 }
 
@@ -146,7 +147,11 @@ mod tests {
     #[test]
     fn a_variable_of_ours_that_is_no_text_is_a_fault_and_others_do_not_matter() {
         let bad = OsString::from_vec(vec![0xff]);
-        let env = [("GOPHER_LOG_LEVEL".into(), bad.clone()), ("PATH".into(), bad)];
+        let env = [
+            ("GOPHER_LOG_LEVEL".into(), bad.clone()),
+            ("GOPHER_X".into(), bad.clone()),
+            ("PATH".into(), bad),
+        ];
         let sources = gather(None, &[], env.into_iter(), vec![]);
         assert_eq!(sources.faults.len(), 1);
         assert_eq!(

@@ -27,7 +27,7 @@ pub struct SourceFile {
 pub struct Sources {
     /// The file, if there is one.
     pub file: Option<SourceFile>,
-    /// Environment variables.
+    /// Environment variables that start with `GOPHER_`; others do not matter.
     pub env: BTreeMap<String, String>,
     /// Flags by the name in the key table (`--run-dir`) and their values.
     pub flags: Vec<(&'static str, String)>,
@@ -103,6 +103,12 @@ pub(super) struct Draft {
     pub set_at: BTreeMap<String, Origin>,
     /// Sections that the file has.
     pub sections: Vec<&'static str>,
+}
+
+/// Every environment variable that means something.
+pub(super) fn variables() -> impl Iterator<Item = &'static str> {
+    let keys = SECTIONS.iter().flat_map(|section| section.keys);
+    keys.flat_map(|key| key.attrs.env.iter().copied()).chain([PROBES_INIT_ENV])
 }
 
 /// Reads everything and checks it.
@@ -318,13 +324,8 @@ impl Draft {
 
     /// Variables that are nearly one of ours do nothing, which nobody would notice.
     fn misspelt(&mut self, env: &BTreeMap<String, String>) {
-        let keys = SECTIONS.iter().flat_map(|section| section.keys);
-        let known = keys.flat_map(|key| key.attrs.env.iter().copied()).chain([PROBES_INIT_ENV]);
-        for name in env.keys().filter(|name| name.starts_with("GOPHER_")) {
-            if known.clone().any(|other| other == name) {
-                continue;
-            }
-            if let Some(near) = nearest(name, known.clone()) {
+        for name in env.keys().filter(|name| !variables().any(|known| known == *name)) {
+            if let Some(near) = nearest(name, variables()) {
                 let (problem, way_out) =
                     ("unknown variable, ignored".into(), format!("did you mean `{near}`?"));
                 let origin = Origin::Env(unquoted(name));
@@ -348,3 +349,7 @@ impl Draft {
 #[cfg(test)]
 #[path = "load_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "bad_settings_tests.rs"]
+mod bad_settings;

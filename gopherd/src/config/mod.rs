@@ -6,8 +6,8 @@
 //! ```
 //!
 //! [`Config`] is the one type that the rest of the daemon uses. [`keys`] is the table that everything is made
-//! of; [`load`] the order defaults < file < environment < flags; [`rules`] what holds between keys and for
-//! gala-gopher's files; [`unbuilt`] what can be asked for but is not there yet; [`sample`] the text of
+//! of; [`load()`] the order defaults < file < environment < flags; `rules` what holds between keys and for
+//! gala-gopher's files; `unbuilt` what can be asked for but is not there yet; [`sample`] the text of
 //! `etc/gopherd.toml`. The libconfig reader ([`libconf`]) serves extension probes too.
 
 mod fault;
