@@ -87,7 +87,7 @@ section! {
 }
 
 section! {
-    /// Sizes of gala-gopher's metric store, kept so that older files load. [limits] bounds the store here.
+    /// Sizes of gala-gopher's metric store, kept so that older files load; the section limits bounds the store here.
     IMDB: Imdb [imdb] of Config {
         /// Tables.
         max_tables_num: u64 = 1024 => Int(1, 4096), idle = true;
