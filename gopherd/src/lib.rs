@@ -4,5 +4,16 @@
 //! leaves the rest to its neighbours. Probes are in `probes`, their vocabulary in `probe-core`.
 #![forbid(unsafe_code)]
 
+pub mod atomic;
+pub mod check;
+pub mod cli;
+pub mod config;
 pub mod feature;
+pub mod initfile;
+pub mod lock;
+pub mod logging;
+pub mod machine_id;
 pub mod manager;
+pub mod rotating_file;
+pub mod signals;
+pub mod systemd;

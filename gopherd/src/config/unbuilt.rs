@@ -1,0 +1,111 @@
+//! What can be asked for and is not built yet.
+//!
+//! Owns the list, so that an ability that arrives is one entry less here. A setting that protects something
+//! keeps the daemon from starting, because running without the protection would be a silent hole; a setting
+//! that delivers something is a startup problem, shown by `readyz`, and the rest works.
+
+use super::Config;
+use super::load::Draft;
+use super::rules::kafka_channels;
+use super::words::SslAuth;
+
+/// An ability that is missing.
+struct Unbuilt {
+    /// What it is.
+    what: &'static str,
+    /// The keys, or the section, that ask for it in this configuration.
+    asked: fn(&Config) -> Vec<&'static str>,
+    /// It protects something.
+    protects: bool,
+    /// What to do until it is there.
+    way_out: &'static str,
+}
+
+/// The key, if it asks.
+fn key_if(asks: bool, key: &'static str) -> Vec<&'static str> {
+    if asks { vec![key] } else { Vec::new() }
+}
+
+static UNBUILT: &[Unbuilt] = &[
+    Unbuilt {
+        what: "TLS",
+        asked: |config| {
+            let web = config.web_server.enabled && config.web_server.ssl_auth == SslAuth::On;
+            key_if(web, "web_server.ssl_auth")
+        },
+        protects: true,
+        way_out: "set it to \"off\" and listen on 127.0.0.1",
+    },
+    Unbuilt {
+        what: "TLS",
+        asked: |config| {
+            let rest = config.global.rest_api_on && config.rest_api_server.ssl_auth == SslAuth::On;
+            key_if(rest, "rest_api_server.ssl_auth")
+        },
+        protects: true,
+        way_out: "set it to \"off\" (and GOPHER_REST_AUTH to nothing) and listen on 127.0.0.1",
+    },
+    Unbuilt {
+        what: "telling clients apart by their certificate",
+        asked: |config| {
+            key_if(!config.rest_api_server.client_roles.is_empty(), "rest_api_server.client_roles")
+        },
+        protects: true,
+        way_out: "remove it",
+    },
+    Unbuilt {
+        what: "bearer tokens",
+        asked: |config| key_if(config.rest_api_server.tokens_file.is_some(), "rest_api_server.tokens_file"),
+        protects: true,
+        way_out: "remove it",
+    },
+    Unbuilt {
+        what: "dropping capabilities",
+        asked: |config| key_if(!config.limits.capabilities.is_empty(), "limits.capabilities"),
+        protects: true,
+        way_out: "remove it, and bound them in the systemd unit",
+    },
+    Unbuilt {
+        what: "Kafka",
+        asked: kafka_channels,
+        protects: false,
+        way_out: "use another channel until it is; nothing is sent to Kafka",
+    },
+    Unbuilt {
+        what: "posting events to a web address",
+        asked: |config| key_if(!config.webhook.is_empty(), "webhook"),
+        protects: false,
+        way_out: "remove it until it is; nothing is posted",
+    },
+    Unbuilt {
+        what: "a spool",
+        asked: |config| key_if(config.spool != Config::default().spool, "spool"),
+        protects: false,
+        way_out: "remove the section until it is; nothing is kept on disk",
+    },
+    Unbuilt {
+        what: "a budget",
+        asked: |config| key_if(config.budget != Config::default().budget, "limits.budget"),
+        protects: false,
+        way_out: "remove the section until it is; nothing is limited",
+    },
+];
+
+/// `key`, or the key that was really set if `key` is a section.
+fn set_key(draft: &Draft, key: &str) -> String {
+    let section = format!("{key}.");
+    let first = draft.set_at.keys().find(|set| set.starts_with(&section));
+    first.cloned().unwrap_or_else(|| key.to_owned())
+}
+
+/// Finds what is asked for and missing.
+pub(super) fn check(draft: &mut Draft) {
+    for unbuilt in UNBUILT {
+        for key in (unbuilt.asked)(&draft.config) {
+            let problem = format!("asks for {}, which this version has not built yet", unbuilt.what);
+            let fault = draft.fault_at(&set_key(draft, key), problem, unbuilt.way_out);
+            let list = if unbuilt.protects { &mut draft.found.faults } else { &mut draft.found.problems };
+            list.push(fault);
+        }
+    }
+}
