@@ -2,8 +2,11 @@
 //! `gopher-ctl` are turned into it here, once; the manager, the scope engine and the pipeline build on it
 //! and never look at JSON.
 
+pub mod body;
+pub mod json;
 mod problem;
 mod selection;
+mod text;
 
 pub use problem::{Path, Problem, ProblemKind, Step};
 pub use selection::{Mode, ProcId, ProcName, Selection, Selectors};
