@@ -21,7 +21,9 @@ pub(crate) fn shown(text: &str) -> String {
 /// container names.
 pub(crate) fn is_unsafe(text: &str) -> bool {
     const FORBIDDEN: &str = "|;&$><()?*'\"`[]{}\\!";
-    text.chars().any(|c| c.is_control() || FORBIDDEN.contains(c)) || text.contains("./") || text.contains("/.")
+    text.chars().any(|c| c.is_control() || FORBIDDEN.contains(c))
+        || text.contains("./")
+        || text.contains("/.")
 }
 
 #[cfg(test)]

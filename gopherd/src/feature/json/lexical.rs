@@ -69,22 +69,35 @@ fn walk(text: &str, dialect: Dialect) -> Result<Seen, Fault> {
                     State::Between
                 }
                 b'\t' | b'\n' | b'\r' | b' '..=b'~' => State::Between,
-                _ => return Err(Fault::new(i, "expected JSON, found a character that it has only in strings")),
+                _ => {
+                    return Err(Fault::new(
+                        i,
+                        "expected JSON, found a character that it has only in strings",
+                    ));
+                }
             },
             State::Text => match b {
                 b'\\' => State::Escape,
                 b'"' => State::Between,
                 b'\t' if dialect == Dialect::Lenient => State::Text,
-                0..0x20 => return Err(Fault::new(i, "expected an escape such as \\n for a control character")),
+                b'\n' | b'\r' => {
+                    return Err(Fault::new(i, "expected a closing double quote before the end of the line"));
+                }
+                0..0x20 => {
+                    return Err(Fault::new(i, "expected an escape such as \\u0001 for a control character"));
+                }
                 _ => State::Text,
             },
             State::Escape => State::Text,
             State::Line if matches!(b, b'\n' | b'\r') => State::Between,
             // `/*/` is not closed: the star must not be the opening one.
-            State::Block(start) if b == b'/' && i >= start + 3 && bytes.get(i - 1) == Some(&b'*') => State::Between,
+            State::Block(start) if b == b'/' && i >= start + 3 && bytes.get(i - 1) == Some(&b'*') => {
+                State::Between
+            }
             State::Line | State::Block(_) => state,
         };
-        let comment = matches!(state, State::Line | State::Block(_)) || (b == b'/' && state == State::Between);
+        let comment =
+            matches!(state, State::Line | State::Block(_)) || (b == b'/' && state == State::Between);
         if !comment && !b.is_ascii_whitespace() {
             last = Some(b);
         }

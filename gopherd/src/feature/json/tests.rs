@@ -51,7 +51,11 @@ fn a_refusal_says_line_and_column_and_what_was_expected_there() {
         ("{} /*", "line 1, column 6: expected '*/'"),
         ("{} /*/", "line 1, column 7: expected '*/'"),
         ("{\"ä\":1 é}", "line 1, column 8: expected JSON, found a character that it has only in strings"),
-        ("{\"a\":\"b\nc\"}", "line 1, column 8: expected an escape such as \\n for a control character"),
+        ("{\"a\":\"b\nc\"}", "line 1, column 8: expected a closing double quote before the end of the line"),
+        (
+            "{\"a\":\"b\u{1}c\"}",
+            "line 1, column 8: expected an escape such as \\u0001 for a control character",
+        ),
         ("{\u{b}}", "line 1, column 2: expected JSON, found a character that it has only in strings"),
         ("{}\0garbage", "line 1, column 3: expected text without NUL bytes"),
         ("{\"a\":\"\\u0000\"}", "line 1, column 6: expected a string without NUL"),
