@@ -57,13 +57,15 @@ const fn sub(name: &'static str, default: bool) -> SubProbe {
 
 const SUBS: &[SubProbe] = &[sub("first", true), sub("second", true), sub("broken", false)];
 
+static PARAMS: &[&probe_core::ParamSpec] = &[&params::REPORT_PERIOD, &params::DROPS_THR];
+
 const fn fake(name: &'static str, build: Option<probe_core::Build>) -> Descriptor {
     Descriptor {
         name,
         summary: "A fake.",
         sub_probes: SUBS,
         scope: ScopeUse::Processes,
-        params: &[&params::REPORT_PERIOD, &params::DROPS_THR],
+        params: PARAMS,
         tables: &[],
         build,
     }
@@ -131,7 +133,7 @@ fn request(items: &[(&'static str, &str)]) -> Change {
 
 /// The compatible door's edit for `json`.
 fn edit(json: &str) -> Edit {
-    Edit::compat(json.as_bytes()).expect("the test's JSON is well-formed")
+    Edit::compat_text(json.as_bytes()).expect("the test's JSON is well-formed")
 }
 
 async fn put(handle: &Handle, feature: &'static str, json: &str) -> Answer {
