@@ -6,6 +6,7 @@ use super::body::json_text;
 use super::document::document;
 use super::json::{self, Dialect, Node, Parsed};
 use super::parts::{Reader, Strictness, check_live};
+use super::text::shown;
 use super::{FeatureConfig, Mode, Path, Problem, ProblemKind, Wanted};
 use super::{compat, native};
 use probe_core::{Descriptor, ProcKey, ScopeUse};
@@ -49,6 +50,24 @@ impl Edit {
     /// A PATCH of the native door.
     pub fn patch(text: &[u8]) -> Result<Self, Problem> {
         json::parse(text, Dialect::Strict).map(|parsed| Self::Patch(parsed.root))
+    }
+
+    /// A POST to `probes:apply`: each feature that it names, as written, with its whole configuration.
+    pub fn apply(text: &[u8]) -> Result<Vec<(String, Self)>, Problem> {
+        let top = Path::default();
+        let Node::Object(members) = json::parse(text, Dialect::Strict)?.root else {
+            return Err(Problem::invalid(top, "must be an object with the member probes"));
+        };
+        let mut probes = None;
+        for (key, value) in members {
+            match (key.as_str(), value) {
+                ("probes", Node::Object(features)) => probes = Some(features),
+                ("probes", _) => return Err(Problem::invalid(top.key("probes"), "must be an object")),
+                _ => return Err(Problem::invalid(top.key(&shown(&key)), "unknown key")),
+            }
+        }
+        let probes = probes.ok_or_else(|| Problem::invalid(top.key("probes"), "must be given"))?;
+        Ok(probes.into_iter().map(|(feature, node)| (feature, Self::Replace(node))).collect())
     }
 }
 

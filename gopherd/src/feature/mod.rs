@@ -1,6 +1,11 @@
 //! What an operator has configured for one feature, as checked types. Both doors, probes.init and
 //! `gopher-ctl` are turned into it here, once; the manager, the scope engine and the pipeline build on it
 //! and never look at JSON.
+//!
+//! ```text
+//!  body ─► json ─► edit::plan ─► parts (one file a member) ─► FeatureConfig ─► document
+//!                     │ compat: merge, warn      native: whole or patch, refuse
+//! ```
 
 pub mod body;
 mod budget;

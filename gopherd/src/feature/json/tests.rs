@@ -125,14 +125,14 @@ fn a_byte_order_mark_is_skipped_and_broken_utf_8_is_refused_where_it_is() {
     assert_eq!(problem.message, "invalid json format: line 2, column 10: expected UTF-8");
 }
 
-fn without_duplicates(node: &Node) -> serde_json::Value {
+fn as_value(node: &Node) -> serde_json::Value {
     match node {
         Node::Null => serde_json::Value::Null,
         Node::Bool(v) => (*v).into(),
         Node::Number(v) => serde_json::from_str(v).unwrap(),
         Node::Text(v) => v.clone().into(),
-        Node::Array(v) => v.iter().map(without_duplicates).collect(),
-        Node::Object(v) => v.iter().map(|(key, v)| (key.clone(), without_duplicates(v))).collect(),
+        Node::Array(v) => v.iter().map(as_value).collect(),
+        Node::Object(v) => v.iter().map(|(key, v)| (key.clone(), as_value(v))).collect(),
     }
 }
 
@@ -149,8 +149,10 @@ proptest! {
     ) {
         let oracle = serde_json::from_str::<serde_json::Value>(&text);
         match (strict(&text), oracle) {
-            (Ok(ours), Ok(theirs)) => prop_assert_eq!(without_duplicates(&ours.root), theirs),
+            (Ok(ours), Ok(theirs)) => prop_assert_eq!(as_value(&ours.root), theirs),
             (Err(message), Ok(_)) => prop_assert!(message.contains("duplicate key"), "{} {}", text, message),
+            // We keep a number's text; the other parser refuses what no float holds.
+            (Ok(_), Err(error)) if error.to_string().starts_with("number out of range") => {}
             (Ok(_), Err(error)) => prop_assert!(false, "{} {}", text, error),
             (Err(_), Err(_)) => {}
         }

@@ -3,7 +3,7 @@
 
 use super::labels;
 use super::names;
-use super::reader::{Reader, as_written, object};
+use super::reader::{Reader, as_written};
 use crate::feature::json::Node;
 use crate::feature::text::{is_unsafe, shown};
 use crate::feature::{Path, Problem, ProcId, ProcName};
@@ -66,15 +66,24 @@ pub(super) fn proc_name(r: &mut Reader<'_>, node: &Node, path: &Path) -> Result<
     for (i, item) in list.iter().enumerate() {
         let at = path.index(i);
         let (mut comm, mut cmdline, mut label) = (None, None, None);
-        for (key, value) in object(item, &at)? {
+        let Node::Object(members) = item else {
+            return Err(wrong(at, KEY, "must be an object"));
+        };
+        for (key, value) in members {
             let below = at.key(key);
             match key.as_str() {
                 "comm" => comm = expression(value, below, list.len())?,
                 "cmdline" => cmdline = expression(value, below, list.len())?,
-                "label" => match object(value, &below)? {
-                    [(name, value)] => label = Some(labels::pair(r.cx.descriptor, KEY, name, value, &below)?),
-                    _ => return Err(wrong(below, KEY, "must be exactly one label")),
-                },
+                "label" => {
+                    let only = match value {
+                        Node::Object(members) => members.as_slice(),
+                        _ => &[],
+                    };
+                    let [(name, value)] = only else {
+                        return Err(wrong(below, KEY, "must be an object with exactly one label"));
+                    };
+                    label = Some(labels::pair(r.cx.descriptor, KEY, name, value, &below)?);
+                }
                 _ => r.unknown_key(&at, key)?,
             }
         }

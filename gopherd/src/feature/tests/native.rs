@@ -151,6 +151,35 @@ fn a_patch_of_a_feature_that_is_not_built_keeps_the_wish_of_probes_init() {
 }
 
 #[test]
+fn an_apply_request_is_one_replacement_for_each_feature() {
+    let edits = Edit::apply(br#"{"probes":{"tcp":{"state":"running"},"io":{}}}"#).unwrap();
+    assert_eq!(edits.iter().map(|(feature, _)| feature.as_str()).collect::<Vec<_>>(), ["tcp", "io"]);
+    let (_, edit) = edits.into_iter().next().unwrap();
+    let mut client = Client::of("tcp");
+    client.ask(Ok(edit)).unwrap();
+    assert_eq!(client.config.map(|config| config.state), Some(Wanted::Running));
+    let refused =
+        |text: &str| Edit::apply(text.as_bytes()).map_err(|problem| problem.to_string()).unwrap_err();
+    assert_eq!(refused("{}"), "probes: must be given");
+    assert_eq!(refused("[]"), "must be an object with the member probes");
+    assert_eq!(refused(r#"{"probes":[]}"#), "probes: must be an object");
+    assert_eq!(refused(r#"{"probes":{},"dry_run":true}"#), "dry_run: unknown key");
+    assert!(refused(r#"{"probes":{"tcp":{},"tcp":{}}}"#).contains("duplicate key \"tcp\""));
+}
+
+#[test]
+fn the_native_document_is_what_the_published_schema_says() {
+    let mut client = Client::of("tcp");
+    let text = r#"{"cmd":{"probe":["tcp_rtt"]},"blacklist":{"proc_id":[1],"proc_name":[{"comm":"a","label":{"app":"web"}}],"custom_labels":{"z":"1"},"pod_labels":["team"]},"params":{"dev_name":["a","b"]},"budget":{"cpu":0.5},"state":"running"}"#;
+    for text in ["{}", text, r#"{"budget":"off"}"#] {
+        put(&mut client, text).unwrap();
+        let document = native_document(client.config.as_ref().unwrap());
+        let published: gopher_api::ProbeConfig = serde_json::from_value(document.clone()).unwrap();
+        assert_eq!(serde_json::to_value(published).unwrap(), document);
+    }
+}
+
+#[test]
 fn delete_forgets() {
     let mut client = Client::of("tcp");
     put(&mut client, r#"{"state":"running"}"#).unwrap();
