@@ -1,1 +1,61 @@
-fn main() {}
+//! The process: flags, configuration, log, run, exit code.
+//!
+//! Exit codes: 0 an orderly end; 1 it could not start, or not go on (`--check-config`: the configuration is
+//! unusable); 2 wrong flags (`--check-config`: only lines of probes.init are bad). Signals are in
+//! `gopherd::signals`.
+
+use clap::Parser;
+use gopherd::cli::Cli;
+use gopherd::config::{Loaded, find, load};
+use gopherd::{app, check, http};
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if cli.dump_openapi {
+        return print(&http::openapi(), 0);
+    }
+    if cli.list_probes {
+        return print(&app::list_probes(), 0);
+    }
+    let candidates = [find::OUR_FILE, find::GALA_FILE];
+    let sources = find::gather(cli.config.as_deref(), &candidates, std::env::vars_os(), cli.settings());
+    let loaded = load(&sources);
+    if cli.check_config {
+        let init = app::read_init(loaded.as_ref().map_or_else(|rejected| &rejected.init, |loaded| &loaded.init));
+        let (report, code) = check::report(loaded.as_ref(), &init, &app::validate_line);
+        return print(&report, code);
+    }
+    match loaded {
+        Ok(loaded) => start(&cli, loaded),
+        Err(rejected) => {
+            let all = rejected.faults.iter().map(|fault| format!("error: {fault}"));
+            complain(&all.collect::<Vec<_>>().join("\n"))
+        }
+    }
+}
+
+/// Builds the runtime and runs the daemon in it. One thread: the manager's task and the signals need no more,
+/// and HTTP has workers of its own.
+fn start(cli: &Cli, loaded: Loaded) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&format!("error: the runtime cannot be made: {error}")),
+    };
+    match runtime.block_on(app::run(cli, loaded)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&format!("error: {error:#}")),
+    }
+}
+
+fn print(text: &str, code: u8) -> ExitCode {
+    // Whoever closes our output early has seen enough.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::from(code)
+}
+
+fn complain(text: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{text}");
+    ExitCode::from(1)
+}

@@ -1,0 +1,45 @@
+//! What the manager asks of the rest of the daemon, answered by the scope engine and the store.
+
+use crate::feature::{PidLookup, Selection};
+use crate::manager::World;
+use crate::scope::ScopeEngine;
+use crate::store::Store;
+use probe_core::{ProcKey, Scope};
+use std::sync::Arc;
+
+/// The real world.
+#[derive(Debug)]
+pub struct Daemon {
+    /// Resolves selections.
+    pub scope: ScopeEngine,
+    /// Takes samples.
+    pub store: Arc<Store>,
+}
+
+impl PidLookup for Daemon {
+    fn process(&self, pid: u32) -> Option<ProcKey> {
+        self.scope.process(pid)
+    }
+}
+
+impl World for Daemon {
+    fn watch(&self, feature: &'static str, selection: &Selection) -> Scope {
+        self.scope.set(feature, selection)
+    }
+
+    fn unwatch(&self, feature: &'static str) {
+        self.scope.remove(feature);
+    }
+
+    fn open(&self, feature: &'static str, run: u64) {
+        self.store.open(feature, run);
+    }
+
+    fn labels(&self, feature: &'static str, labels: &[(String, String)]) {
+        self.store.set_custom_labels(feature, labels);
+    }
+
+    fn close(&self, feature: &'static str) {
+        self.store.retire(feature);
+    }
+}
