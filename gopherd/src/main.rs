@@ -1,1 +1,3 @@
+//! The process of the daemon.
+
 fn main() {}

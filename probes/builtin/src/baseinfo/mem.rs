@@ -146,12 +146,7 @@ fn used_share(total: Option<f64>, unused: &[Option<f64>]) -> Option<f64> {
 fn dentry_state(text: &[u8]) -> DentryRow {
     let mut columns = words(text.trim_ascii()).map(|word| signed(word).map(|v| v as f64));
     let mut next = || columns.next().flatten();
-    DentryRow {
-        infos: "fs.dentry-state".into(),
-        dentry: next(),
-        unused_dentry: next(),
-        age_limit: next(),
-    }
+    DentryRow { infos: "fs.dentry-state".into(), dentry: next(), unused_dentry: next(), age_limit: next() }
 }
 
 #[cfg(test)]

@@ -22,7 +22,10 @@ pub(crate) static DESCRIPTOR: Descriptor = Descriptor {
     name: "baseinfo",
     summary: "Levels, rates and totals of the host's CPUs, memory, network, disks and file systems, and of chosen processes.",
     sub_probes: &[
-        always("cpu", "Time, softirqs, packet backlog and clock rate of each CPU, and the busy share of all."),
+        always(
+            "cpu",
+            "Time, softirqs, packet backlog and clock rate of each CPU, and the busy share of all.",
+        ),
         always("mem", "Memory by use, swap, and the directory entry cache."),
         always("nic", "Traffic, errors, drops and egress queue of each physical network device."),
         always("net", "TCP segments and UDP datagrams of the host."),

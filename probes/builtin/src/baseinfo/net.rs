@@ -120,17 +120,14 @@ mod tests {
     #[test]
     fn columns_are_found_by_name_whatever_their_order() {
         let host = FakeHost::new();
-        host.write(
-            "proc/1/net/dev",
-            "",
-        )
-        .write(
-            "proc/1/net/snmp",
-            "Ip: Forwarding DefaultTTL\nIp: 1 64\nUdpLite: InDatagrams\nUdpLite: 99\n\
+        host.write("proc/1/net/dev", "")
+            .write(
+                "proc/1/net/snmp",
+                "Ip: Forwarding DefaultTTL\nIp: 1 64\nUdpLite: InDatagrams\nUdpLite: 99\n\
              Tcp: MaxConn OutSegs InSegs New CurrEstab InErrs RetransSegs\nTcp: -1 20 10 7 3 2 1\n\
              Udp: InDatagrams OutDatagrams\nUdp: 5 18446744073709551615\n",
-        )
-        .write("proc/net/snmp", "Tcp: InSegs\nTcp: 12345\n");
+            )
+            .write("proc/net/snmp", "Tcp: InSegs\nTcp: 12345\n");
         let rows = read(&host.env());
         assert_eq!(rows[0].label("origin"), Some("/proc/net/snmp"));
         assert_eq!(

@@ -40,8 +40,7 @@ fn identity(link: &Path) -> Option<(u32, u32, u64)> {
 /// Opens the socket on a thread that enters the namespace and then ends: a socket stays in the namespace
 /// that it was made in, and no thread of the daemon has to find its way back.
 fn open_inside(namespace: &Path) -> Option<Rtnl> {
-    let fd: OwnedFd =
-        rustix::fs::open(namespace, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let fd: OwnedFd = rustix::fs::open(namespace, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let inside = move || {
         move_into_link_name_space(fd.as_fd(), Some(LinkNameSpaceType::Network)).ok()?;
         Rtnl::open().ok()

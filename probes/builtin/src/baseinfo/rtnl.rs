@@ -50,12 +50,8 @@ struct Progress {
 impl Rtnl {
     /// Opens a socket in the calling thread's network namespace.
     pub(super) fn open() -> io::Result<Self> {
-        let fd = rustix::net::socket_with(
-            AddressFamily::NETLINK,
-            SocketType::RAW,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
+        let fd =
+            rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
         Ok(Self { fd, sequence: 0, buf: vec![0; BUFFER] })
     }
 
@@ -102,11 +98,7 @@ impl Rtnl {
     }
 
     /// What was found, and whether it changed meanwhile.
-    fn answer<T>(
-        &mut self,
-        single: bool,
-        parse: &impl Fn(&[u8]) -> Option<T>,
-    ) -> io::Result<(Vec<T>, bool)> {
+    fn answer<T>(&mut self, single: bool, parse: &impl Fn(&[u8]) -> Option<T>) -> io::Result<(Vec<T>, bool)> {
         let mut found = Vec::new();
         let mut changed = false;
         loop {
@@ -147,12 +139,7 @@ impl Rtnl {
 
 /// Hands the body of each message of `packet` that answers question `sequence` to `each`. `single` says
 /// that the answer is one message, without an end mark after it.
-fn messages(
-    packet: &[u8],
-    sequence: u32,
-    single: bool,
-    mut each: impl FnMut(&[u8]),
-) -> io::Result<Progress> {
+fn messages(packet: &[u8], sequence: u32, single: bool, mut each: impl FnMut(&[u8])) -> io::Result<Progress> {
     let mut progress = Progress::default();
     let mut rest = packet;
     while !rest.is_empty() && !progress.done {

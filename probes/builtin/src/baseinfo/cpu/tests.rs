@@ -44,7 +44,16 @@ fn times_are_milliseconds_and_guests_are_not_counted_twice() {
     let zero = cpu(&second, "0");
     assert_eq!(zero.get("util_per"), Some(80.0));
     assert_eq!(cpu(&second, "cpu").get("total_used_per"), Some(80.0));
-    let names = ["user_msec", "nice_msec", "system_msec", "idle_msec", "iowait_msec", "irq_msec", "softirq_msec", "steal_msec"];
+    let names = [
+        "user_msec",
+        "nice_msec",
+        "system_msec",
+        "idle_msec",
+        "iowait_msec",
+        "irq_msec",
+        "softirq_msec",
+        "steal_msec",
+    ];
     assert_eq!(names.map(|name| zero.get(name)), [60, 10, 5, 15, 5, 1, 1, 3].map(|ticks| Some(ms(ticks))));
 }
 
@@ -93,16 +102,25 @@ fn a_cpu_that_goes_offline_loses_its_row_and_comes_back_without_a_false_share() 
 #[test]
 fn softirqs_packets_and_clock_rates_are_matched_by_the_cpus_number() {
     let host = host("cpu0 1 0 0 1\ncpu2 1 0 0 1\n");
-    host.write("proc/softirqs", "   CPU0  CPU1  CPU2\n RCU: 1 2 3\nTIMER: 4 5 6\nSCHED: 7 8 9\nNET_RX: 10 11 4294967295\nHI: 0 0 0\n");
+    host.write(
+        "proc/softirqs",
+        "   CPU0  CPU1  CPU2\n RCU: 1 2 3\nTIMER: 4 5 6\nSCHED: 7 8 9\nNET_RX: 10 11 4294967295\nHI: 0 0 0\n",
+    );
     host.write(
         "proc/1/net/softnet_stat",
         "00000001 0000000a 0 0 0 0 0 0 0 0000000b 0 0 00000002 0 0\n00000001 0000000c 0 0 0 0 0 0 0 0000000d 0 0 00000000 0 0\n",
     )
     .write("proc/1/net/dev", "");
-    host.write("proc/cpuinfo", "processor\t: 0\ncpu MHz\t\t: 2000.125\n\nprocessor\t: 2\nflags: cpu MHz\ncpu MHz\t\t: 3000.5\n");
+    host.write(
+        "proc/cpuinfo",
+        "processor\t: 0\ncpu MHz\t\t: 2000.125\n\nprocessor\t: 2\nflags: cpu MHz\ncpu MHz\t\t: 3000.5\n",
+    );
     let rows = seen(&read(&mut *Cpu::boxed(&host.env())));
     let (zero, two) = (cpu(&rows, "0"), cpu(&rows, "2"));
-    assert_eq!(["rcu", "timer", "sched", "net_rx"].map(|c| two.get(c)), [3.0, 6.0, 9.0, 4_294_967_295.0].map(Some));
+    assert_eq!(
+        ["rcu", "timer", "sched", "net_rx"].map(|c| two.get(c)),
+        [3.0, 6.0, 9.0, 4_294_967_295.0].map(Some)
+    );
     assert_eq!((zero.get("backlog_drops"), zero.get("rps_count")), (Some(12.0), Some(13.0)));
     assert_eq!((two.get("backlog_drops"), two.get("rps_count")), (Some(10.0), Some(11.0)));
     assert_eq!((zero.get("mhz"), two.get("mhz")), (Some(2000.125), Some(3000.5)));

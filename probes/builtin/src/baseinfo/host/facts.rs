@@ -76,7 +76,8 @@ pub(super) fn boot_time(stat: &[u8]) -> Option<u64> {
 
 /// Memory in MiB, by /proc/meminfo.
 pub(super) fn memory_mb(meminfo: &[u8]) -> Option<u64> {
-    let (_, total) = lines(meminfo).filter_map(|line| pair(line, b':')).find(|(key, _)| *key == b"MemTotal")?;
+    let (_, total) =
+        lines(meminfo).filter_map(|line| pair(line, b':')).find(|(key, _)| *key == b"MemTotal")?;
     words(total).next().and_then(number).map(|kb| kb / 1024)
 }
 
@@ -133,7 +134,8 @@ mod tests {
 
     #[test]
     fn quotes_and_escapes_are_taken_off() {
-        let text = b"A=plain\nB=\"two words\"\nC='single'\nD=\"a \\\"quoted\\\" \\\\ word\"\nE=\nPRETTY_NAME_X=no\n";
+        let text =
+            b"A=plain\nB=\"two words\"\nC='single'\nD=\"a \\\"quoted\\\" \\\\ word\"\nE=\nPRETTY_NAME_X=no\n";
         let get = |key: &str| os_release(text, key.as_bytes());
         assert_eq!(get("A").as_deref(), Some("plain"));
         assert_eq!(get("B").as_deref(), Some("two words"));
@@ -168,7 +170,15 @@ mod tests {
             ("Xen's control domain", guest, &none, Some("xen"), true, false, false),
             ("a Xen guest", host, &none, Some("xen"), false, false, true),
             ("ARM under QEMU", arm, &dmi("QEMU", "KVM Virtual Machine"), None, false, false, true),
-            ("Hyper-V on ARM", arm, &dmi("Microsoft Corporation", "Virtual Machine"), None, false, false, true),
+            (
+                "Hyper-V on ARM",
+                arm,
+                &dmi("Microsoft Corporation", "Virtual Machine"),
+                None,
+                false,
+                false,
+                true,
+            ),
             ("a Surface", arm, &dmi("Microsoft Corporation", "Surface"), None, false, false, false),
             ("EC2 on ARM", arm, &dmi("Amazon EC2", "m6g.large"), None, false, false, true),
             ("EC2 bare metal on ARM", arm, &dmi("Amazon EC2", "m6g.metal"), None, false, false, false),

@@ -103,11 +103,7 @@ fn os_version(root: &Path, file: impl Fn(&Path) -> Vec<u8>) -> Option<SmolStr> {
 fn hostname(env: &Env) -> Option<Label> {
     let kernel = env.proc.join("sys/kernel/hostname");
     let file = env.root.join("etc/hostname");
-    if env.root == Path::new("/") {
-        line(&kernel)
-    } else {
-        line(&file).or_else(|| line(&kernel))
-    }
+    if env.root == Path::new("/") { line(&kernel) } else { line(&file).or_else(|| line(&kernel)) }
 }
 
 /// The reader of `host`.
@@ -178,14 +174,17 @@ mod tests {
     #[test]
     fn the_labels_are_what_the_hosts_files_say() {
         let host = FakeHost::new();
-        host.write("etc/os-release", "NAME=\"Debian GNU/Linux\"\nID=debian\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n")
-            .write("etc/hostname", "node-7\n")
-            .write("proc/sys/kernel/hostname", "container-1\n")
-            .write("proc/sys/kernel/osrelease", "6.1.0-9\n")
-            .write("proc/stat", "cpu 1\ncpu0 1\nbtime 1700000000\n")
-            .write("proc/meminfo", "MemTotal: 2097151 kB\n")
-            .write("proc/cpuinfo", "processor: 0\nflags\t\t: fpu hypervisor sse\n")
-            .write("sys/devices/system/cpu/present", "0-2,5\n");
+        host.write(
+            "etc/os-release",
+            "NAME=\"Debian GNU/Linux\"\nID=debian\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n",
+        )
+        .write("etc/hostname", "node-7\n")
+        .write("proc/sys/kernel/hostname", "container-1\n")
+        .write("proc/sys/kernel/osrelease", "6.1.0-9\n")
+        .write("proc/stat", "cpu 1\ncpu0 1\nbtime 1700000000\n")
+        .write("proc/meminfo", "MemTotal: 2097151 kB\n")
+        .write("proc/cpuinfo", "processor: 0\nflags\t\t: fpu hypervisor sse\n")
+        .write("sys/devices/system/cpu/present", "0-2,5\n");
         let row = read(&host.env());
         let expected = [
             ("os_version", "Debian GNU/Linux 12 (bookworm)"),

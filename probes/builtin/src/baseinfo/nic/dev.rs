@@ -28,23 +28,19 @@ pub(super) fn devices(text: &[u8]) -> impl Iterator<Item = (&[u8], Counts)> {
         }
         let [rx_bytes, rx_packets, rx_errs, rx_dropped, .., tx_bytes, tx_packets, tx_errs, tx_dropped] =
             columns;
-        let counts = Counts {
-            rx_bytes,
-            rx_packets,
-            rx_errs,
-            rx_dropped,
-            tx_bytes,
-            tx_packets,
-            tx_errs,
-            tx_dropped,
-        };
+        let counts =
+            Counts { rx_bytes, rx_packets, rx_errs, rx_dropped, tx_bytes, tx_packets, tx_errs, tx_dropped };
         (name, counts)
     })
 }
 
 /// What the kernel allows as a device's name (at most 15 bytes); the name becomes part of a path.
 fn is_name(name: &[u8]) -> bool {
-    !name.is_empty() && name.len() < 16 && name != b"." && name != b".." && !name.contains(&b'/')
+    !name.is_empty()
+        && name.len() < 16
+        && name != b"."
+        && name != b".."
+        && !name.contains(&b'/')
         && !name.contains(&0)
 }
 

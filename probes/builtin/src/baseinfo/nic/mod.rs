@@ -34,7 +34,7 @@ table! {
         counter tx_dropped: Count = "Packets to send that were dropped, /proc/net/dev.";
         gauge rxspeed_KB: KibibytesPerSecond = "Bytes received a second since the last reading.";
         gauge txspeed_KB: KibibytesPerSecond = "Bytes sent a second since the last reading.";
-        counter tc_sent_drop: Count = "Packets dropped by the root queueing discipline, netlink; absent for a device that has none.";
+        counter tc_sent_drop: Count = "Packets dropped by the root queueing discipline, netlink.";
         counter tc_sent_overlimits: Count = "Packets that came while the root queueing discipline was at its rate or length limit, netlink.";
         gauge tc_backlog: Count = "Packets waiting in the root queueing discipline now, netlink.";
         counter tc_ecn_mark: Count = "Packets that the queueing discipline marked as congested, netlink; absent for disciplines that do not count it.";

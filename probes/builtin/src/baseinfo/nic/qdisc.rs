@@ -35,7 +35,7 @@ const ROOT: u32 = 0xFFFF_FFFF;
 /// The part of a handle that a discipline's classes share with it, TC_H_MAJ_MASK.
 const MAJOR: u32 = 0xFFFF_0000;
 
-/// Every device's root discipline, by device index. Devices without one (`noqueue`) are not in it.
+/// Every device's root discipline, by device index. A device that is down may have none.
 pub(super) fn read(socket: &mut Rtnl) -> io::Result<HashMap<u32, Egress>> {
     // struct tcmsg, all zero: any device.
     Ok(roots(&socket.list(RTM_GETQDISC, &[0; TCMSG], parse)?))
@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn each_kind_has_its_marks_at_its_own_place_and_others_have_none() {
-        let marks = |kind, own: &[u32]| parse(&body(kind, 0, ROOT, [0; 5], own)).and_then(|q| q.queue.ecn_marks);
+        let marks =
+            |kind, own: &[u32]| parse(&body(kind, 0, ROOT, [0; 5], own)).and_then(|q| q.queue.ecn_marks);
         let counted: Vec<u32> = (0..12).collect();
         assert_eq!(marks("codel", &counted), Some(6));
         assert_eq!(marks("pie", &counted), Some(9));
