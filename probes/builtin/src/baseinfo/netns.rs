@@ -74,4 +74,37 @@ mod tests {
     fn this_host_gets_one() {
         assert!(rtnl(&Env::default()).is_some());
     }
+
+    #[test]
+    #[allow(clippy::disallowed_methods)] // another namespace needs a process in it
+    fn root_a_socket_opened_in_another_namespace_sees_its_devices_and_no_others() {
+        use super::super::rtnl::{RTM_GETLINK, attributes};
+        use rustix::thread::{CapabilitySet, capabilities};
+        use std::io::BufRead as _;
+        use std::process::{Command, Stdio};
+        if !capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN)) {
+            assert!(open_inside(Path::new("/proc/self/ns/net")).is_none());
+            return;
+        }
+        let mut child = Command::new("unshare")
+            .args(["--net", "sh", "-c", "echo ready; read end"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("unshare, of util-linux, runs");
+        let mut ready = String::new();
+        let output = child.stdout.take().expect("a pipe");
+        std::io::BufReader::new(output).read_line(&mut ready).expect("a line");
+        let namespace = format!("/proc/{}/ns/net", child.id());
+        let mut socket = open_inside(Path::new(&namespace)).expect("a socket");
+        let names = socket.list(RTM_GETLINK, &[0; 16], |body| {
+            attributes(body.get(16..)?).find(|(kind, _)| *kind == 3).map(|(_, name)| name.to_vec())
+        });
+        drop(child.stdin.take());
+        child.wait().expect("it ends");
+        let names = names.expect("listed");
+        assert!(names.contains(&b"lo\0".to_vec()) && !names.contains(&b"eth0\0".to_vec()), "{names:?}");
+        let own = identity(Path::new("/proc/thread-self/ns/net"));
+        assert_eq!(own, identity(Path::new("/proc/self/ns/net")), "this thread went nowhere");
+    }
 }

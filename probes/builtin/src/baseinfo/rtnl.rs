@@ -55,6 +55,11 @@ impl Rtnl {
         Ok(Self { fd, sequence: 0, buf: vec![0; BUFFER] })
     }
 
+    /// Bytes held for answers.
+    pub(super) fn memory(&self) -> usize {
+        self.buf.capacity()
+    }
+
     /// Every object of a kind: `request` is the body of the question, `parse` makes of one answer's body
     /// what is wanted of it, or nothing.
     pub(super) fn list<T>(

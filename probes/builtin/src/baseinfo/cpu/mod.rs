@@ -55,9 +55,6 @@ struct Seen {
     round: u64,
 }
 
-/// Most CPUs that are remembered; the kernel's own limit on any architecture is 8192.
-const MAX_CPUS: usize = 8192;
-
 /// The reader of `cpu`.
 pub(crate) struct Cpu {
     stat: KeptFile,
@@ -118,7 +115,6 @@ impl Cpu {
             return None;
         };
         let total = parse::stat(text, &mut self.now);
-        self.now.truncate(MAX_CPUS);
         for (file, fill) in [
             (&mut self.softirqs, parse::softirqs as fn(&[u8], &mut [CpuNow])),
             (&mut self.softnet, parse::softnet),

@@ -21,8 +21,11 @@ pub(super) struct CpuNow {
 /// The softirq rows that are reported.
 const SOFTIRQS: [&[u8]; 4] = [b"RCU", b"TIMER", b"SCHED", b"NET_RX"];
 
+/// Numbers of CPUs are below this, the kernel's own limit on any architecture; it bounds what is remembered.
+const MAX_CPUS: u32 = 8192;
+
 fn cpu_number(word: &[u8]) -> Option<u32> {
-    number(word).and_then(|n| u32::try_from(n).ok())
+    number(word).and_then(|n| u32::try_from(n).ok()).filter(|id| *id < MAX_CPUS)
 }
 
 fn find(cpus: &mut [CpuNow], id: u32) -> Option<&mut CpuNow> {

@@ -157,6 +157,10 @@ impl Reader for Host {
         .host(out);
         out.complete::<HostRow>();
     }
+
+    fn memory(&self) -> u64 {
+        self.netlink.as_ref().map_or(0, Rtnl::memory) as u64
+    }
 }
 
 #[cfg(test)]

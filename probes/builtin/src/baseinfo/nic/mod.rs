@@ -51,7 +51,7 @@ struct Device {
     round: u64,
 }
 
-/// Devices that are remembered; what is beyond it is looked up afresh each time and has no speed.
+/// Most devices that are looked at; those beyond it are left out and counted.
 const MAX_DEVICES: usize = 16_384;
 
 /// The reader of `nic`.
@@ -96,15 +96,17 @@ impl Nic {
         }
     }
 
-    /// Takes note of a device that is there now; `None` if it is not to be reported.
+    /// Takes note of a device that is there now; `None` if as many are known as may be.
     fn device(&mut self, name: &str) -> Option<&mut Device> {
         if !self.known.contains_key(name) {
             if self.known.len() >= MAX_DEVICES {
                 return None;
             }
             let class = self.class.join(name);
+            let directory = &self.virtual_devices;
             let device = Device {
-                is_virtual: self.virtual_devices.join(name).exists(),
+                // Where nothing can be said, every device is virtual, and reported only if it was named.
+                is_virtual: !directory.is_dir() || directory.join(name).exists(),
                 operstate: KeptFile::new(class.join("operstate")),
                 ifindex: KeptFile::new(class.join("ifindex")),
                 bytes: None,
@@ -114,11 +116,7 @@ impl Nic {
         }
         let device = self.known.get_mut(name)?;
         device.round = self.round;
-        let wanted = match self.chosen.as_slice() {
-            [] => !device.is_virtual,
-            chosen => chosen.iter().any(|chosen| chosen == name),
-        };
-        wanted.then_some(device)
+        Some(device)
     }
 }
 
@@ -151,9 +149,20 @@ impl Reader for Nic {
         let queues = self.egress(out);
         let seconds = tick.elapsed.map(|elapsed| elapsed.as_secs_f64());
         let mut small = std::mem::take(&mut self.small);
+        let chosen = std::mem::take(&mut self.chosen);
         for (name, counts) in dev::devices(listing) {
             let name = text(name);
-            let Some(device) = self.device(&name) else { continue };
+            let Some(device) = self.device(&name) else {
+                out.skip("too_many_devices", 1);
+                continue;
+            };
+            let wanted = match chosen.as_slice() {
+                [] => !device.is_virtual,
+                chosen => chosen.iter().any(|chosen| *chosen == name),
+            };
+            if !wanted {
+                continue;
+            }
             let status = match device.operstate.read(&mut small) {
                 Ok(state) if !state.trim_ascii().is_empty() => text(state.trim_ascii()),
                 _ => Label::new_static("unknown"),
@@ -164,13 +173,14 @@ impl Reader for Nic {
             row(name, status, &counts, (rxspeed_kb, txspeed_kb), queue).host(out);
         }
         self.known.retain(|_, device| device.round == self.round);
-        (self.buf, self.small) = (buf, small);
+        (self.buf, self.small, self.chosen) = (buf, small, chosen);
         out.complete::<NicRow>();
     }
 
     fn memory(&self) -> u64 {
         let each = size_of::<(Label, Device)>() + 2 * self.class.as_os_str().len() + 40;
-        (self.buf.capacity() + self.small.capacity() + self.known.capacity() * each) as u64
+        let netlink = self.netlink.as_ref().map_or(0, Rtnl::memory);
+        (self.buf.capacity() + self.small.capacity() + self.known.capacity() * each + netlink) as u64
     }
 }
 

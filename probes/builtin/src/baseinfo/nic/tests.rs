@@ -54,6 +54,16 @@ fn physical_devices_alone_are_reported_unless_some_are_named() {
 }
 
 #[test]
+fn without_a_list_of_virtual_devices_only_named_ones_are_reported() {
+    let host = FakeHost::new();
+    dev(&host, &[("lo", 1, 1), ("eth0", 1, 1)]);
+    let mut nic = Nic::boxed(&host.env());
+    assert_eq!(read(&mut *nic, None).rows().len(), 0);
+    choose(&mut *nic, &["eth0"]);
+    assert_eq!(named(&seen(&read(&mut *nic, None))), ["eth0"]);
+}
+
+#[test]
 fn counters_are_the_kernels_and_speeds_need_a_reading_before() {
     let host = host();
     let mut nic = Nic::boxed(&host.env());
