@@ -70,7 +70,7 @@ pub struct Descriptor {
     pub sub_probes: &'static [SubProbe],
     /// What it can be narrowed to.
     pub scope: ScopeUse,
-    /// The parameters that it uses, `params::COMMON` included.
+    /// The parameters that it uses, those that every feature has included.
     pub params: &'static [&'static ParamSpec],
     /// The tables that it emits.
     pub tables: &'static [&'static Table],

@@ -3,11 +3,69 @@
 //! Owns the descriptor and the list of readers, one file a sub-probe. Each reader owns its tables, its
 //! kept descriptors and its parsing; none knows labels beyond its own.
 
-use probe_core::{Batch, Env, Order, Outcome, Poll, ProbeError, Tick};
+mod cpu;
+mod host;
+mod mem;
+mod net;
+mod netns;
+mod nic;
+mod rtnl;
+
+use crate::params::params;
+use probe_core::{
+    Batch, Descriptor, Env, Order, Outcome, Poll, Polled, ProbeError, Row, ScopeUse, SubProbe, Tick,
+};
+use probe_kit::kept::KeptFile;
+
+/// The feature.
+pub(crate) static DESCRIPTOR: Descriptor = Descriptor {
+    name: "baseinfo",
+    summary: "Levels, rates and totals of the host's CPUs, memory, network, disks and file systems, and of chosen processes.",
+    sub_probes: &[
+        always(
+            "cpu",
+            "Time, softirqs, packet backlog and clock rate of each CPU, and the busy share of all.",
+        ),
+        always("mem", "Memory by use, swap, and the directory entry cache."),
+        always("nic", "Traffic, errors, drops and egress queue of each physical network device."),
+        always("net", "TCP segments and UDP datagrams of the host."),
+        always("disk", "Rate, size, wait and queue of reads and writes of each block device."),
+        always("fs", "Used and free space and inodes of each mounted file system."),
+        SubProbe {
+            needs_scope: true,
+            ..always("proc", "Descriptors, I/O, page faults, memory and CPU time of each process in scope.")
+        },
+        always("host", "System, kernel, size and addresses of the host, as labels of a constant."),
+        // Opt-in until it is built, so that asking for nothing in particular asks for nothing missing.
+        SubProbe {
+            default: false,
+            needs_scope: true,
+            ..always("con", "Growth of a directory inside each container in scope.")
+        },
+    ],
+    scope: ScopeUse::ProcessesAndContainers,
+    params: params![DEV_NAME, ELF_PATH, SMAPS],
+    tables: &[
+        cpu::CpuRow::TABLE,
+        cpu::TotalRow::TABLE,
+        mem::MemRow::TABLE,
+        mem::DentryRow::TABLE,
+        nic::NicRow::TABLE,
+        net::TcpRow::TABLE,
+        net::UdpRow::TABLE,
+        host::HostRow::TABLE,
+    ],
+    build: Some(|env| Box::new(Polled(Baseinfo::new(env)))),
+};
+
+const fn always(name: &'static str, summary: &'static str) -> SubProbe {
+    SubProbe { name, summary, aliases: &[], default: true, needs_scope: false }
+}
 
 /// Fills the tables of one sub-probe.
 pub(crate) trait Reader: Send {
-    /// What this host lacks for the reader to work, one sentence each; empty if it works.
+    /// What this host lacks for the reader to work, one sentence each; empty if it works. Asked once, after
+    /// the first [`Reader::apply`].
     fn missing(&mut self) -> Vec<String> {
         Vec::new()
     }
@@ -25,23 +83,47 @@ pub(crate) trait Reader: Send {
 type Make = (&'static str, fn(&Env) -> Box<dyn Reader>);
 
 /// Every reader, in the order of the descriptor.
-const READERS: &[Make] = &[];
+const READERS: &[Make] = &[
+    ("cpu", cpu::Cpu::boxed),
+    ("mem", mem::Mem::boxed),
+    ("nic", nic::Nic::boxed),
+    ("net", net::Net::boxed),
+    ("host", host::Host::boxed),
+];
+
+/// What [`Reader::missing`] says of the one file that a reader cannot do without.
+fn unreadable(file: &mut KeptFile, buf: &mut Vec<u8>) -> Vec<String> {
+    match file.read(buf) {
+        Ok(_) => Vec::new(),
+        Err(error) => vec![format!("{} cannot be read: {error}", file.path().display())],
+    }
+}
 
 struct Baseinfo {
     env: Env,
     active: Vec<(&'static str, Box<dyn Reader>)>,
 }
 
+impl Baseinfo {
+    fn new(env: &Env) -> Self {
+        Self { env: env.clone(), active: Vec::new() }
+    }
+}
+
 impl Poll for Baseinfo {
     fn apply(&mut self, order: &Order) -> Result<Outcome, ProbeError> {
         self.active.retain(|(name, _)| order.sub_probes.has(name));
         let mut outcome = Outcome::all(&order.sub_probes);
+        for name in order.sub_probes.iter().filter(|name| !READERS.iter().any(|(built, _)| built == name)) {
+            outcome.miss(name, "not supported in the current version");
+        }
         for (name, make) in READERS {
             if !order.sub_probes.has(name) {
                 continue;
             }
             if !self.active.iter().any(|(active, _)| active == name) {
                 let mut reader = make(&self.env);
+                reader.apply(order);
                 let missing = reader.missing();
                 if !missing.is_empty() {
                     missing.into_iter().for_each(|what| outcome.miss(name, what));
@@ -61,5 +143,58 @@ impl Poll for Baseinfo {
 
     fn memory(&self) -> u64 {
         self.active.iter().map(|(_, reader)| reader.memory()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use probe_kit::testing::{FakeHost, order, poll, seen, tick};
+    use std::time::Duration;
+
+    #[test]
+    fn a_sub_probe_that_is_not_built_is_named_as_missing_and_the_others_run() {
+        let mut probe = Baseinfo::new(&Env::default());
+        let outcome = probe.apply(&order(&["mem", "con"])).expect("applies");
+        assert_eq!(outcome.missing(), ["con: not supported in the current version"]);
+        assert!(outcome.degraded() && !outcome.none_runs());
+        assert!(!DESCRIPTOR.default_sub_probes().has("con"));
+    }
+
+    #[test]
+    fn a_reader_without_its_file_is_missing_and_says_which_file() {
+        let host = FakeHost::new();
+        let mut probe = Baseinfo::new(&host.env());
+        let outcome = probe.apply(&order(&["cpu", "mem", "net"])).expect("applies");
+        assert!(outcome.none_runs());
+        assert!(outcome.missing()[0].contains("proc/stat cannot be read"), "{:?}", outcome.missing());
+    }
+
+    #[test]
+    fn sub_probes_come_and_go_while_the_others_keep_what_they_know() {
+        let mut probe = Baseinfo::new(&Env::default());
+        let tables = |probe: &mut Baseinfo, index| {
+            let batch = poll(probe, tick(index, Duration::from_secs(1)));
+            seen(&batch).iter().map(|row| row.table).collect::<std::collections::BTreeSet<_>>()
+        };
+        probe.apply(&order(&["cpu"])).expect("applies");
+        assert_eq!(tables(&mut probe, 0).into_iter().collect::<Vec<_>>(), ["system_cpu", "system_cpu_util"]);
+        probe.apply(&order(&["cpu", "net"])).expect("applies");
+        assert!(tables(&mut probe, 1).contains("system_tcp"));
+        probe.apply(&order(&["net"])).expect("applies");
+        assert!(!tables(&mut probe, 2).contains("system_cpu"));
+        assert!(probe.memory() > 0);
+    }
+
+    #[test]
+    fn every_row_belongs_to_a_table_of_the_descriptor_and_every_reader_to_a_sub_probe() {
+        for (name, _) in READERS {
+            assert!(DESCRIPTOR.sub_probe(name).is_some(), "{name}");
+        }
+        let mut probe = Baseinfo::new(&Env::default());
+        probe.apply(&order(&["cpu", "mem", "nic", "net", "host"])).expect("applies");
+        for row in poll(&mut probe, tick(0, Duration::from_secs(1))).rows() {
+            assert!(DESCRIPTOR.tables.iter().any(|table| table.name == row.table.name), "{}", row.table.name);
+        }
     }
 }
