@@ -5,4 +5,5 @@
 #![forbid(unsafe_code)]
 
 pub mod feature;
+pub mod meta;
 pub mod scope;

@@ -97,8 +97,9 @@ impl ScopeEngine {
             thread: Mutex::new(None),
         }));
         let shared = Arc::clone(&engine.0);
-        let thread =
-            std::thread::Builder::new().name("scope".into()).spawn(move || shared.run(interval, &on_change))?;
+        let thread = std::thread::Builder::new()
+            .name("scope".into())
+            .spawn(move || shared.run(interval, &on_change))?;
         *engine.0.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(engine)
     }

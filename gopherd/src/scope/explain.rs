@@ -45,7 +45,7 @@ pub(super) fn explain(selection: &Selection, facts: &ProcFacts, own: Option<u32>
     let observed = found.is_some() == (selection.mode == Mode::Include);
     let mut reason = String::from(if observed { "observed" } else { "not observed" });
     if selection.mode == Mode::Exclude {
-        reason.push_str(if observed { ": nothing of the blacklist matches" } else { ", by the blacklist" });
+        reason.push_str(if observed { ", nothing of the blacklist matches" } else { ", by the blacklist" });
     }
     reason.push_str(": ");
     match found {
@@ -135,4 +135,101 @@ fn shown(regex: &Regex) -> String {
     out.extend(regex.as_str().chars().take(MAX_SHOWN));
     let _ = write!(out, "{}/", if regex.as_str().chars().nth(MAX_SHOWN).is_some() { "…" } else { "" });
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feature::{ProcId, Selectors};
+    use crate::scope::fake::{comms, facts, ids, name};
+    use probe_core::ProcKey;
+
+    fn names(mode: Mode, proc_name: Vec<ProcName>) -> Selection {
+        Selection { mode, selectors: Selectors { proc_name, ..Selectors::default() } }
+    }
+
+    #[test]
+    fn the_reason_names_the_rule_and_what_it_saw() {
+        let nginx = facts(7, 1, "nginx", "nginx: worker");
+        let include = |proc_name| names(Mode::Include, proc_name);
+        let later = ProcKey { tgid: 7, start_ticks: 99 };
+        let mut unbound = ids(Mode::Include, &[later]);
+        unbound.selectors.proc_id = vec![ProcId { pid: 7, process: None }];
+        let mut containers = comms(Mode::Include, &["^redis"]);
+        containers.selectors.container_id = vec!["0123456789ab".into()];
+        for (selection, expected) in [
+            (comms(Mode::Include, &[]), "no selector is given: the whole host is observed"),
+            (comms(Mode::Exclude, &[]), "the blacklist is empty: the whole host is observed"),
+            (
+                comms(Mode::Include, &["^redis"]),
+                "not observed: proc_name[0]: comm \"nginx\" does not match /^redis/",
+            ),
+            (
+                comms(Mode::Include, &["^redis", "gin"]),
+                "observed: proc_name[1]: comm \"nginx\" matches /gin/",
+            ),
+            (
+                include(vec![name("nginx", "worker", None)]),
+                "observed: proc_name[0]: comm \"nginx\" matches /nginx/ and \
+                 cmdline \"nginx: worker\" matches /worker/",
+            ),
+            (
+                include(vec![name("nginx", "master", None)]),
+                "not observed: proc_name[0]: cmdline \"nginx: worker\" does not match /master/",
+            ),
+            (ids(Mode::Include, &[nginx.key]), "observed: proc_id[0] is pid 7"),
+            (
+                ids(Mode::Include, &[later]),
+                "not observed: proc_id[0] is bound to an earlier process with pid 7",
+            ),
+            (unbound, "not observed: proc_id[0]: pid 7 had no process when it was given"),
+            (
+                ids(Mode::Include, &[ProcKey { tgid: 8, start_ticks: 1 }]),
+                "not observed: none of 1 proc_id entries is pid 7",
+            ),
+            (
+                containers,
+                "not observed: proc_name[0]: comm \"nginx\" does not match /^redis/; \
+                 1 pod and container selectors match nothing in this version",
+            ),
+            (
+                comms(Mode::Exclude, &["nginx"]),
+                "not observed, by the blacklist: proc_name[0]: comm \"nginx\" matches /nginx/",
+            ),
+            (
+                comms(Mode::Exclude, &["redis"]),
+                "observed, nothing of the blacklist matches: \
+                 proc_name[0]: comm \"nginx\" does not match /redis/",
+            ),
+        ] {
+            let explanation = explain(&selection, &nginx, None);
+            assert_eq!(explanation.reason, expected);
+            assert_eq!(explanation.observed, !expected.starts_with("not"), "{expected}");
+        }
+    }
+
+    #[test]
+    fn the_daemon_is_told_why_it_is_never_matched_by_name() {
+        let explanation = explain(&comms(Mode::Include, &["."]), &facts(7, 1, "gopherd", ""), Some(7));
+        assert_eq!(explanation.reason, "not observed: proc_name never matches gopherd and its children");
+    }
+
+    #[test]
+    fn a_reason_stays_short_whatever_the_rules_and_the_process_are() {
+        let long = "x".repeat(1000);
+        let selection = names(Mode::Include, vec![name(&long, &long, None); 1000]);
+        let explanation = explain(&selection, &facts(7, 1, "a", &"\u{1}".repeat(4096)), None);
+        assert!(explanation.reason.ends_with("992 more proc_name entries do not match"));
+        assert!(explanation.reason.len() < 20_000, "{}", explanation.reason.len());
+    }
+
+    #[test]
+    fn a_hostile_name_cannot_pass_for_a_reason() {
+        let hostile = facts(7, 1, "x\" does not match /y/\n", "");
+        let selection = comms(Mode::Include, &["x"]);
+        assert_eq!(
+            explain(&selection, &hostile, None).reason,
+            r#"observed: proc_name[0]: comm "x\" does not match /y/\n" matches /x/"#
+        );
+    }
 }

@@ -19,7 +19,7 @@ pub(crate) struct ProcFacts {
     pub(crate) key: ProcKey,
     /// Its parent's pid.
     pub(crate) ppid: u32,
-    /// Its name, at most 15 bytes but for kernel workers; invalid UTF-8 replaced.
+    /// Its name, at most 15 bytes but for kernel workers; invalid UTF-8 replaced, a line end at its end cut.
     pub(crate) comm: Label,
     /// The first 4,096 bytes of its command line, arguments joined by blanks; empty for a kernel thread;
     /// `None` while no rule needs it.
@@ -110,10 +110,12 @@ fn parse(pid: u32, text: &[u8]) -> Option<ProcFacts> {
     let start_code = words.nth(26 - 22 - 1).flatten().filter(|at| *at != 1).unwrap_or(0);
     let start_stack = words.nth(28 - 26 - 1).flatten().unwrap_or(0);
     let arg_start = words.nth(48 - 28 - 1).flatten().unwrap_or(0);
+    // `echo name > /proc/<pid>/comm` makes the line end a part of the name.
+    let comm = stat.comm.strip_suffix(b"\n").unwrap_or(stat.comm);
     Some(ProcFacts {
         key: ProcKey { tgid: pid, start_ticks },
         ppid,
-        comm: scan::text(stat.comm),
+        comm: scan::text(comm),
         cmdline: None,
         image: [start_code, start_stack, arg_start],
     })

@@ -102,7 +102,13 @@ pub(super) struct Table {
 impl Table {
     /// An empty table over the /proc at `root`.
     pub(super) fn new(root: &Path) -> Self {
-        Self { reader: Reader::new(root), processes: HashMap::new(), scans: 0, missed: 0, limit: MAX_PROCESSES }
+        Self {
+            reader: Reader::new(root),
+            processes: HashMap::new(),
+            scans: 0,
+            missed: 0,
+            limit: MAX_PROCESSES,
+        }
     }
 
     /// The process that has `pid`.
@@ -213,8 +219,8 @@ fn read(
     scan: u64,
 ) -> io::Result<(ProcFacts, u64)> {
     let mut facts = reader.stat(pid)?;
-    let same_program = known
-        .filter(|known| known.facts.key == facts.key && !facts.is_other_program(&known.facts));
+    let same_program =
+        known.filter(|known| known.facts.key == facts.key && !facts.is_other_program(&known.facts));
     let born = same_program.map_or(scan, |known| known.born);
     let settled = depth == Depth::Due && scan - born >= YOUNG;
     facts.cmdline = same_program.and_then(|known| known.facts.cmdline.clone());

@@ -131,7 +131,11 @@ impl Watch {
 
     /// Watches `selection` for `feature` instead of what it had, after a look at everything that it needs.
     /// Returns what that look did to the other features.
-    pub(super) fn set(&mut self, feature: &'static str, selection: &Selection) -> Vec<(&'static str, Effect)> {
+    pub(super) fn set(
+        &mut self,
+        feature: &'static str,
+        selection: &Selection,
+    ) -> Vec<(&'static str, Effect)> {
         self.features.insert(feature, Watched::new(selection));
         let mut effects = Vec::new();
         if rules::listing(&selection.selectors) != Listing::Nothing || !self.needs_scans() {
@@ -172,7 +176,8 @@ impl Watch {
             tracing::info!("processes can be listed again");
         }
         let (table, own) = (&self.table, self.own);
-        let effects = self.features.iter_mut().map(|(name, watched)| (*name, watched.apply(&delta, table, own)));
+        let effects =
+            self.features.iter_mut().map(|(name, watched)| (*name, watched.apply(&delta, table, own)));
         effects.filter(|(_, effect)| effect.hits).collect()
     }
 
