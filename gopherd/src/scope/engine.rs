@@ -1,7 +1,7 @@
 //! The engine as the daemon sees it: a handle that any thread may use, and the thread that scans.
 //!
-//! Two locks' worth of state: `work` (table and selections, held during a scan) for whoever changes
-//! something, and `views`, a snapshot for readers, so that a label look-up never waits for a scan.
+//! Whoever changes something locks `work` (processes and selections), which a scan holds; whoever only reads
+//! takes the snapshot in `views`, so that a label look-up never waits for a scan.
 //!
 //! Order of news: a change that the thread has reported may still be on its way to the receiver when `set`
 //! returns a newer scope. A feature that was ever reported is therefore reported again after each `set`, so
