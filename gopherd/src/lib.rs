@@ -14,6 +14,8 @@ pub mod lock;
 pub mod logging;
 pub mod machine_id;
 pub mod manager;
+pub mod meta;
 pub mod rotating_file;
+pub mod scope;
 pub mod signals;
 pub mod systemd;

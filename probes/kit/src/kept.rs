@@ -51,6 +51,27 @@ pub fn read_once<'b>(path: &Path, buf: &'b mut Vec<u8>) -> io::Result<&'b [u8]> 
     Ok(buf)
 }
 
+/// Reads the first `limit` bytes of a file whose length somebody else chooses, such as a command line.
+pub fn read_head<'b>(path: &Path, limit: usize, buf: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {
+    let fd = open(path)?;
+    buf.clear();
+    buf.resize(limit, 0);
+    let mut filled = 0;
+    while filled < limit {
+        match rustix::io::pread(&fd, &mut buf[filled..], filled as u64) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(Errno::INTR) => {}
+            Err(e) => {
+                buf.clear();
+                return Err(e.into());
+            }
+        }
+    }
+    buf.truncate(filled);
+    Ok(buf)
+}
+
 fn open(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
     Ok(rustix::fs::open(path, flags, Mode::empty())?)
@@ -97,6 +118,16 @@ mod tests {
         assert_eq!(file.read(&mut buf).expect("read").len(), 10_000);
         std::fs::write(&path, b"short").expect("write");
         assert_eq!(file.read(&mut buf).expect("read"), b"short");
+    }
+
+    #[test]
+    fn only_the_head_of_a_long_file_is_read() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("f");
+        std::fs::write(&path, vec![b'x'; 10_000]).expect("write");
+        let mut buf = Vec::new();
+        assert_eq!(read_head(&path, 4096, &mut buf).expect("read").len(), 4096);
+        assert_eq!(read_head(&path, 20_000, &mut buf).expect("read").len(), 10_000);
     }
 
     #[test]

@@ -7,5 +7,6 @@
 pub mod kept;
 pub mod link;
 pub mod scan;
+pub mod stat;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -1,0 +1,11 @@
+//! What the daemon knows about the subjects of rows: the data behind the automatic labels.
+//!
+//! Owns reading and keeping it; leaves which label goes on which table, their order and their escaping to
+//! the metric store.
+
+mod host;
+mod java;
+mod process;
+
+pub use host::Host;
+pub use process::{MetaCache, ProcessLabels};

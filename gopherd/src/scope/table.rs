@@ -1,0 +1,250 @@
+//! Every process of the host, kept up to date by scans of /proc. Owns what is read when, because that is
+//! the whole cost; leaves matching to `rules`.
+//!
+//! A scan lists /proc and reads what is new. Of the processes it knows it reads again
+//! - those it has seen for fewer than [`YOUNG`] scans since their start or exec: that is when programs
+//!   exec, take a name and write their title over their arguments;
+//! - of the others every [`TURNS`]th, in turn.
+//!
+//! A process whose pid has gone to another is found at once, because its directory is another inode.
+
+use super::facts::{ProcFacts, Reader, is_gone};
+use hashbrown::HashMap;
+use probe_core::ProcKey;
+use rustix::fs::{Dir, Mode, OFlags};
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+/// Processes that are kept; the kernel's usual limit of pids. More are counted as missed.
+pub(super) const MAX_PROCESSES: usize = 32_768;
+
+/// For so many scans after its start or its last exec a process is read at every scan.
+pub(super) const YOUNG: u64 = 5;
+
+/// Of the older processes every so many'th is read at a scan.
+pub(super) const TURNS: u64 = 4;
+
+/// Which processes are needed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Listing {
+    /// None at all.
+    #[default]
+    Nothing,
+    /// Those with these pids.
+    Pids(BTreeSet<u32>),
+    /// Every process.
+    All,
+}
+
+impl Listing {
+    /// Enough for both.
+    pub(super) fn with(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::All, _) | (_, Self::All) => Self::All,
+            (Self::Pids(a), Self::Pids(b)) => Self::Pids(a.into_iter().chain(b).collect()),
+            (Self::Pids(pids), Self::Nothing) | (Self::Nothing, Self::Pids(pids)) if !pids.is_empty() => {
+                Self::Pids(pids)
+            }
+            _ => Self::Nothing,
+        }
+    }
+}
+
+/// What a scan has to find out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Want {
+    /// About which processes.
+    pub(super) listing: Listing,
+    /// Whether command lines are needed.
+    pub(super) cmdline: bool,
+}
+
+/// What a scan found to be otherwise than before.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Delta {
+    /// Pids whose process is new or has new facts.
+    pub(super) changed: Vec<u32>,
+    /// Processes that are no more.
+    pub(super) gone: Vec<ProcKey>,
+}
+
+/// How much a scan reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// What is new, young or has its turn.
+    Due,
+    /// Every process.
+    Everything,
+}
+
+#[derive(Debug)]
+struct Entry {
+    facts: ProcFacts,
+    /// Of its directory; `None` if it was not listed.
+    inode: Option<u64>,
+    /// The scan that first saw it or its exec.
+    born: u64,
+    /// The last scan that found it alive.
+    seen: u64,
+}
+
+/// The processes of the host.
+#[derive(Debug)]
+pub(super) struct Table {
+    reader: Reader,
+    processes: HashMap<u32, Entry>,
+    scans: u64,
+    missed: usize,
+    limit: usize,
+}
+
+impl Table {
+    /// An empty table over the /proc at `root`.
+    pub(super) fn new(root: &Path) -> Self {
+        Self {
+            reader: Reader::new(root),
+            processes: HashMap::new(),
+            scans: 0,
+            missed: 0,
+            limit: MAX_PROCESSES,
+        }
+    }
+
+    /// The process that has `pid`.
+    pub(super) fn get(&self, pid: u32) -> Option<&ProcFacts> {
+        self.processes.get(&pid).map(|entry| &entry.facts)
+    }
+
+    /// All of them, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &ProcFacts> {
+        self.processes.values().map(|entry| &entry.facts)
+    }
+
+    /// Processes that the last scan could not take in: beyond the limit, or unreadable.
+    pub(super) fn missed(&self) -> usize {
+        self.missed
+    }
+
+    /// Looks at /proc again. On an error nothing has changed.
+    pub(super) fn scan(&mut self, want: &Want, depth: Depth) -> io::Result<Delta> {
+        let listed = match &want.listing {
+            Listing::Nothing => Vec::new(),
+            Listing::Pids(pids) => pids.iter().map(|pid| (*pid, None)).collect(),
+            Listing::All => list(self.reader.root())?,
+        };
+        self.scans += 1;
+        self.missed = 0;
+        let mut delta = Delta::default();
+        for (pid, inode) in listed {
+            self.visit(pid, inode, want.cmdline, depth, &mut delta);
+        }
+        let scan = self.scans;
+        self.processes.retain(|_, entry| {
+            let alive = entry.seen == scan;
+            if !alive {
+                delta.gone.push(entry.facts.key);
+            }
+            alive
+        });
+        if self.processes.is_empty() {
+            self.processes = HashMap::new();
+        }
+        Ok(delta)
+    }
+
+    fn visit(&mut self, pid: u32, inode: Option<u64>, cmdline: bool, depth: Depth, delta: &mut Delta) {
+        let scan = self.scans;
+        let full = self.processes.len() >= self.limit;
+        let known = match self.processes.get_mut(&pid) {
+            Some(entry) if depth == Depth::Due && !due(entry, pid, inode, cmdline, scan) => {
+                entry.seen = scan;
+                return;
+            }
+            Some(entry) => Some(entry),
+            None if full => {
+                self.missed += 1;
+                return;
+            }
+            None => None,
+        };
+        match read(&mut self.reader, pid, known.as_deref(), cmdline, depth, scan) {
+            Ok((facts, born)) => {
+                let entry = Entry { facts, inode, born, seen: scan };
+                match known {
+                    Some(known) => {
+                        if known.facts.key != entry.facts.key {
+                            delta.gone.push(known.facts.key);
+                        }
+                        if known.facts != entry.facts {
+                            delta.changed.push(pid);
+                        }
+                        *known = entry;
+                    }
+                    None => {
+                        delta.changed.push(pid);
+                        self.processes.insert(pid, entry);
+                    }
+                }
+            }
+            // Ended between the listing and the reading.
+            Err(error) if is_gone(&error) => {}
+            Err(_) => {
+                self.missed += 1;
+                // No descriptor left, no permission: no reason to believe that the process has ended.
+                if let Some(known) = known.filter(|known| known.inode == inode) {
+                    known.seen = scan;
+                }
+            }
+        }
+    }
+}
+
+fn due(entry: &Entry, pid: u32, inode: Option<u64>, cmdline: bool, scan: u64) -> bool {
+    // The kernel lists inode 1 when it has no memory for the entry; that tells nothing.
+    let same = inode.is_some_and(|inode| inode > 1) && inode == entry.inode;
+    !same
+        || scan - entry.born < YOUNG
+        || (u64::from(pid) + scan).is_multiple_of(TURNS)
+        || (cmdline && entry.facts.cmdline.is_none())
+}
+
+/// Reads what is needed of `pid`; also which scan it is to be counted from.
+fn read(
+    reader: &mut Reader,
+    pid: u32,
+    known: Option<&Entry>,
+    cmdline: bool,
+    depth: Depth,
+    scan: u64,
+) -> io::Result<(ProcFacts, u64)> {
+    let mut facts = reader.stat(pid)?;
+    let same_program =
+        known.filter(|known| known.facts.key == facts.key && !facts.is_other_program(&known.facts));
+    let born = same_program.map_or(scan, |known| known.born);
+    let settled = depth == Depth::Due && scan - born >= YOUNG;
+    facts.cmdline = same_program.and_then(|known| known.facts.cmdline.clone());
+    if cmdline && !(settled && facts.cmdline.is_some()) {
+        facts.cmdline = Some(reader.cmdline(pid)?);
+    }
+    Ok((facts, born))
+}
+
+/// The pids in `root` and the inode of each one's directory.
+fn list(root: &Path) -> io::Result<Vec<(u32, Option<u64>)>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(root, flags, Mode::empty())?;
+    let mut pids = Vec::with_capacity(1024);
+    for entry in Dir::new(fd)? {
+        let entry = entry?;
+        let pid = probe_kit::scan::number(entry.file_name().to_bytes()).and_then(|n| u32::try_from(n).ok());
+        if let Some(pid) = pid {
+            pids.push((pid, Some(entry.ino())));
+        }
+    }
+    Ok(pids)
+}
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;
