@@ -3,9 +3,7 @@
 //! Owns reading and keeping it; leaves which label goes on which table, their order and their escaping to
 //! the metric store.
 
-mod host;
 mod java;
 mod process;
 
-pub use host::Host;
 pub use process::{MetaCache, ProcessLabels};

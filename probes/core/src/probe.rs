@@ -237,8 +237,8 @@ pub struct Polled<P>(pub P);
 
 impl<P: Poll> Probe for Polled<P> {
     fn run(mut self: Box<Self>, start: Starting) -> Result<(), ProbeError> {
-        let outcome = self.0.apply(start.order())?;
-        let mut running = start.attached(outcome)?;
+        let mut outcome = self.0.apply(start.order())?;
+        let mut running = start.attached(outcome.clone())?;
         loop {
             match running.wait(None) {
                 Wake::Tick(tick) => {
@@ -250,11 +250,16 @@ impl<P: Poll> Probe for Polled<P> {
                     running.memory(self.0.memory());
                 }
                 Wake::SubProbes(_) => {
-                    let outcome = self.0.apply(running.order())?;
-                    running.report(outcome);
+                    outcome = self.0.apply(running.order())?;
+                    running.report(outcome.clone());
                 }
                 Wake::Scope(_) | Wake::Params(_) => {
-                    self.0.apply(running.order())?;
+                    // Whoever changed these waits for no answer, but what runs may be other than before.
+                    let now = self.0.apply(running.order())?;
+                    if now != outcome {
+                        outcome = now;
+                        running.report(outcome.clone());
+                    }
                 }
                 Wake::Readable => {}
                 Wake::Stop => return Ok(()),
