@@ -150,6 +150,11 @@ impl ScopeEngine {
         self.0.views.load().get(feature).map_or(0, |watched| watched.hits.len())
     }
 
+    /// Whether `feature` is watched and no selector narrows it: the whole host is observed.
+    pub fn whole_host(&self, feature: &str) -> bool {
+        self.0.views.load().get(feature).is_some_and(|watched| watched.selection.selectors.is_empty())
+    }
+
     /// Processes that the last scan could not take in: more than are kept, or unreadable.
     pub fn missed(&self) -> usize {
         self.0.work().watch.missed()

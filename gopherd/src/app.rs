@@ -1,0 +1,336 @@
+//! The composition root: builds every part in order, handing each what it needs, runs them, and takes them down
+//! under one deadline. The only place that knows every part.
+//!
+//! Start: lock → sockets bound → store, scope, pipeline, channels → manager → servers → probes.init → ready.
+//! Stop: not ready → servers accept no more and probes are told to end → pipeline drained → channels flushed.
+
+use crate::cli::Cli;
+use crate::config::{Config, InitSource, Loaded, find, load};
+use crate::http::{Addresses, ENCODERS, Parts, Readiness, Servers, Sockets};
+use crate::lock::InstanceLock;
+use crate::logging::{self, LogControl};
+use crate::manager::{self, Handle};
+use crate::meta::MetaCache;
+use crate::pipeline::{self, Losses, Pipeline, SubjectLabels};
+use crate::scope::{RESCAN_INTERVAL, ScopeEngine};
+use crate::signals::{Asked, Signals};
+use crate::startset::{Applied, StartSet, Target, apply};
+use crate::store::{self, Store};
+use crate::{atomic, channels, config, feature, machine_id, serving, systemd, world};
+use anyhow::Context as _;
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// All of the shutdown happens within this time.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+
+/// The text of `--list-probes`.
+pub fn list_probes() -> String {
+    use std::fmt::Write as _;
+    let mut out = String::new();
+    for descriptor in probes::all() {
+        let built = if descriptor.build.is_some() { "" } else { " (not built in this version)" };
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{:<14} {}{built}", descriptor.name, descriptor.summary);
+    }
+    out
+}
+
+/// The bytes of the set of probes to start with. A file that is not there is an empty set.
+pub fn read_init(source: &InitSource) -> io::Result<Vec<u8>> {
+    match source {
+        InitSource::Env(text, _) => Ok(text.clone().into_bytes()),
+        InitSource::File(path) => match std::fs::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            other => other,
+        },
+    }
+}
+
+/// Judges a line of probes.init without a daemon, for `--check-config`.
+pub fn validate_line(name: &str, json: &str) -> Result<Vec<String>, feature::Problem> {
+    struct NoProcesses;
+    impl feature::PidLookup for NoProcesses {
+        fn process(&self, _: u32) -> Option<probe_core::ProcKey> {
+            None
+        }
+    }
+    let unknown = || feature::Problem::invalid(feature::Path::default(), "there is no such feature");
+    let descriptor = probes::find(name).ok_or_else(unknown)?;
+    let cx = feature::Context {
+        descriptor,
+        current: None,
+        running: false,
+        pids: &NoProcesses,
+        max_rules: manager::Limits::default().max_scope_rules,
+        from_init: true,
+    };
+    feature::plan(&feature::Edit::compat_text(json.as_bytes())?, &cx).map(|plan| plan.warnings)
+}
+
+/// Runs the daemon until it is told to end.
+///
+/// # Errors
+/// It cannot start: another instance runs, a socket cannot be bound, a thread cannot be made.
+pub async fn run(cli: &Cli, loaded: Loaded) -> anyhow::Result<()> {
+    let mut signals = Signals::new().context("signals cannot be received")?;
+    let app = App::start(loaded)?;
+    loop {
+        let watchdog = async {
+            match systemd::watchdog_interval() {
+                Some(interval) => tokio::time::sleep(interval).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            asked = signals.next() => match asked {
+                Asked::Stop => break,
+                Asked::Reload => app.reload(cli).await,
+                Asked::Reopen => app.reopen(),
+            },
+            () = watchdog => systemd::alive(),
+        }
+    }
+    // A second request to stop ends the process from within `next`.
+    tokio::select! {
+        () = app.stop() => Ok(()),
+        _ = signals.next() => Ok(()),
+    }
+}
+
+struct App {
+    config: std::sync::Mutex<Config>,
+    init: InitSource,
+    applied: Applied,
+    manager: Handle,
+    scope: ScopeEngine,
+    store: Arc<Store>,
+    channels: Arc<channels::Channels>,
+    readiness: Readiness,
+    log: LogControl,
+    servers: Servers,
+    pipeline: JoinHandle<()>,
+    /// Held as long as the process runs.
+    _lock: InstanceLock,
+}
+
+impl App {
+    fn start(loaded: Loaded) -> anyhow::Result<Self> {
+        let Loaded { config, file, init, warnings, problems } = loaded;
+        let readiness = Readiness::default();
+        let (log, log_problem) = logging::start(config.global.log_level, &config.debug_log());
+        let lock = InstanceLock::acquire(&config.paths.run)?;
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            config = file.as_ref().map(|(path, _)| path.display().to_string()),
+            "gopherd starts"
+        );
+        warnings.iter().for_each(|warning| tracing::warn!("configuration: {warning}"));
+        problems.iter().for_each(|problem| tracing::error!("configuration: {problem}"));
+        let host = config.host();
+        let (machine, machine_problem) = machine_id::obtain(&config.global.machine_id, &config.paths.state, &host);
+        tracing::info!(machine_id = machine.label, source = ?machine.source, "this host");
+        readiness.set("configuration", problems.iter().map(ToString::to_string).collect());
+        readiness.set("log", log_problem.into_iter().collect());
+        readiness.set("machine id", machine_problem.into_iter().collect());
+
+        let sockets = Sockets::bind(&Addresses {
+            rest: config.rest_listen(),
+            unix: Some(config.paths.run.join("gopherd.sock")),
+            metrics: config.metrics_listen(),
+        })?;
+        for (what, address) in [("control", sockets.rest_address()), ("metrics", sockets.metrics_address())] {
+            if let Some(address) = address {
+                tracing::info!(%address, "{what} listens");
+            }
+        }
+
+        let store = Arc::new(Store::new(store::Options {
+            prefix: config.metric.prefix.clone(),
+            machine_id: machine.label,
+            max_series: usize::try_from(config.limits.max_series).unwrap_or(usize::MAX),
+            max_series_per_probe: usize::try_from(config.limits.max_series_per_probe).unwrap_or(usize::MAX),
+            ..store::Options::default()
+        }));
+        let losses = Arc::new(Losses::default());
+        let channels = Arc::new(channels::Channels::open(&config, Arc::clone(&store), &readiness));
+        let (outlet, deliveries) = pipeline::queue();
+
+        // The engine reports to the manager, which asks the engine: the way back is set once both are there.
+        let back: Arc<std::sync::OnceLock<Handle>> = Arc::default();
+        let on_change = {
+            let back = Arc::clone(&back);
+            move |feature, scope| {
+                if let Some(manager) = back.get() {
+                    manager.rescope(feature, scope);
+                }
+            }
+        };
+        let scope = ScopeEngine::start(&host.proc, RESCAN_INTERVAL, Box::new(on_change))
+            .context("the scope engine's thread cannot be made")?;
+        let world = world::Daemon { scope: scope.clone(), store: Arc::clone(&store) };
+        let limits = manager::Limits {
+            max_scope_rules: usize::try_from(config.limits.max_scope_rules).unwrap_or(usize::MAX),
+            ..manager::Limits::default()
+        };
+        let features: Vec<_> = probes::all().collect();
+        let (manager, task) = manager::manager(&features, host.clone(), outlet, Box::new(world), limits);
+        let _ = back.set(manager.clone());
+
+        let pipeline = Pipeline {
+            deliveries,
+            store: Arc::clone(&store),
+            labels: Box::new(SubjectLabels::new(MetaCache::new(&host.proc), scope.clone())),
+            losses: Arc::clone(&losses),
+            views: manager.views().clone(),
+            on_period: {
+                let channels = Arc::clone(&channels);
+                Box::new(move |feature| channels.period(feature))
+            },
+        };
+        let pipeline = pipeline.start().context("the pipeline's thread cannot be made")?;
+        // From here on nothing fails but the servers, whose sockets are bound.
+        tokio::spawn(task);
+
+        let target = match &init {
+            InitSource::File(path) => {
+                atomic::remove_leftovers(path)
+                    .map_err(|error| tracing::warn!(%error, "left-over files of an earlier save stay"))
+                    .ok();
+                Target::File(path.clone())
+            }
+            InitSource::Env(..) => Target::Environment("GOPHER_PROBES_INIT"),
+        };
+        let start_set = StartSet::new(manager.clone(), target);
+        if config.probes_init.save == config::SaveMode::OnChange {
+            let readiness = readiness.clone();
+            let report = move |problems| readiness.set("saving probes", problems);
+            tokio::spawn(start_set.clone().save_on_change(report));
+        }
+        let shown = serving::Shown::new(&config, Arc::clone(&store), manager.clone(), scope.clone(), losses)?
+            .with_channels(Arc::clone(&channels))
+            .with_log(log.clone());
+        let parts = Parts {
+            manager: manager.clone(),
+            metrics: Arc::new(shown),
+            targets: Arc::new(serving::ScopeTargets(scope.clone())),
+            readiness: readiness.clone(),
+            saver: Arc::new(start_set),
+            log_level: Arc::new(log.clone()),
+            env: host,
+            body_timeout: config.rest_api_server.body_timeout,
+            encoders: Arc::new(tokio::sync::Semaphore::new(ENCODERS)),
+        };
+        let limits = crate::http::Limits {
+            max_connections: usize::try_from(config.rest_api_server.max_connections).unwrap_or(usize::MAX),
+            head_timeout: config.rest_api_server.body_timeout,
+            ..crate::http::Limits::default()
+        };
+        let servers = crate::http::serve(sockets, &parts, &limits).context("the HTTP servers cannot be started")?;
+
+        let applied = Applied::default();
+        tokio::spawn(first_set(manager.clone(), init.clone(), applied.clone(), readiness.clone()));
+        Ok(Self {
+            config: std::sync::Mutex::new(config),
+            init,
+            applied,
+            manager,
+            scope,
+            store,
+            channels,
+            readiness,
+            log,
+            servers,
+            pipeline,
+            _lock: lock,
+        })
+    }
+
+    /// Reads the configuration again and takes over what can change while the daemon runs.
+    async fn reload(&self, cli: &Cli) {
+        tracing::info!("reading the configuration again");
+        let candidates = [find::OUR_FILE, find::GALA_FILE];
+        let sources = find::gather(cli.config.as_deref(), &candidates, std::env::vars_os(), cli.settings());
+        match load(&sources) {
+            Ok(loaded) => {
+                let problems = self.take_over(loaded);
+                self.readiness.set("configuration", problems);
+                self.readiness.set("reload", Vec::new());
+            }
+            Err(rejected) => {
+                let faults: Vec<String> = rejected.faults.iter().map(ToString::to_string).collect();
+                faults.iter().for_each(|fault| tracing::error!("the configuration stays as it was: {fault}"));
+                self.readiness.set("reload", faults);
+            }
+        }
+        apply_set(&self.manager, &self.init, &self.applied, &self.readiness).await;
+    }
+
+    fn take_over(&self, loaded: Loaded) -> Vec<String> {
+        let mut config = self.config.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (live, restart) = config.changes(&loaded.config);
+        let new = loaded.config;
+        self.log.set_level(new.global.log_level);
+        self.store.set_limits(
+            usize::try_from(new.limits.max_series).unwrap_or(usize::MAX),
+            usize::try_from(new.limits.max_series_per_probe).unwrap_or(usize::MAX),
+        );
+        self.channels.reopen_with(&new, &self.readiness);
+        live.iter().for_each(|key| tracing::info!(key, "taken over"));
+        let mut problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+        for key in restart {
+            tracing::warn!(key, "changed in the file; it takes effect at the next start");
+            problems.push(format!("{key} was changed and takes effect at the next start"));
+        }
+        *config = new;
+        problems
+    }
+
+    fn reopen(&self) {
+        self.log.reopen();
+        self.channels.reopen();
+        tracing::info!("files reopened");
+    }
+
+    async fn stop(self) {
+        tracing::info!("gopherd stops");
+        systemd::stopping();
+        self.readiness.stopping();
+        // No new connections while the probes end; what is being answered is answered.
+        let probes = self.manager.shutdown(SHUTDOWN - Duration::from_secs(2));
+        let (late, ()) = tokio::join!(probes, self.servers.stop());
+        for probe in &late {
+            tracing::error!(probe, "did not end in time");
+        }
+        self.scope.shutdown();
+        if late.is_empty() {
+            // Every sender of its queue is gone, so it ends as soon as the queue is empty.
+            let _ = tokio::task::spawn_blocking(move || self.pipeline.join()).await;
+        }
+        self.channels.close();
+        tracing::info!("gopherd has stopped");
+    }
+}
+
+/// Applies the set to start with, then tells everybody that the daemon is ready.
+async fn first_set(manager: Handle, init: InitSource, applied: Applied, readiness: Readiness) {
+    apply_set(&manager, &init, &applied, &readiness).await;
+    readiness.serving();
+    systemd::ready();
+    tracing::info!("gopherd is ready");
+}
+
+async fn apply_set(manager: &Handle, init: &InitSource, applied: &Applied, readiness: &Readiness) {
+    let name = match init {
+        InitSource::File(path) => path.display().to_string(),
+        InitSource::Env(..) => "GOPHER_PROBES_INIT".to_owned(),
+    };
+    let problems = match read_init(init) {
+        Ok(text) => apply(manager, &name, &text, applied).await,
+        Err(error) => vec![format!("{name}: cannot be read: {error}")],
+    };
+    problems.iter().for_each(|problem| tracing::error!("{problem}"));
+    readiness.set("probes.init", problems);
+}

@@ -1,0 +1,9 @@
+//! What the HTTP handlers read, answered by the real parts: the store's text, the scope's targets, the log's
+//! level. Owns no data; the traits are `http`'s.
+
+mod log_level;
+mod shown;
+mod targets;
+
+pub use shown::Shown;
+pub use targets::ScopeTargets;
