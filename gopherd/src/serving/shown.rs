@@ -1,0 +1,91 @@
+//! A scrape's answer: the store's text, the daemon's own families after it, compressed as the client wants.
+
+use crate::config::{Config, Semantics};
+use crate::expose::{Compressor, Encoding, Format, finish, negotiate};
+use crate::http::{Exposition, Metrics, View};
+use crate::selfmetrics::SelfMetrics;
+use crate::store::Store;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// What a scrape works with; taken for its duration and given back, so that buffers are reused.
+#[derive(Debug, Default)]
+struct Workspace {
+    text: Vec<u8>,
+    compressor: Compressor,
+}
+
+/// Workspaces that are kept: as many as expositions at a time.
+const KEPT: usize = crate::http::ENCODERS;
+
+/// A kept buffer is at most this large; one scrape of very many series must not hold its memory for ever.
+const KEPT_BYTES: usize = 8 << 20;
+
+/// The text of `per_period`, which names no version.
+const PER_PERIOD: &str = "text/plain; charset=utf-8";
+
+/// The store and the daemon's own figures, as `/metrics` shows them.
+#[derive(Debug)]
+pub struct Shown {
+    store: Arc<Store>,
+    own: SelfMetrics,
+    semantics: Semantics,
+    spare: Mutex<Vec<Workspace>>,
+}
+
+impl Shown {
+    /// Shows `store` in the view that `config` chose, and `own` after it.
+    pub fn new(config: &Config, store: Arc<Store>, own: SelfMetrics) -> Self {
+        let semantics = config.metric.semantics;
+        if semantics == Semantics::PerPeriod {
+            store.want_periods();
+        }
+        Self { store, own, semantics, spare: Mutex::default() }
+    }
+
+    fn write(&self, view: View, format: Format, text: &mut Vec<u8>) -> &'static str {
+        let per_period = match view {
+            View::Configured => self.semantics == Semantics::PerPeriod,
+            View::Cumulative => false,
+            View::PerPeriod => true,
+        };
+        if per_period {
+            self.store.want_periods();
+            self.store.write_per_period(text);
+            return PER_PERIOD;
+        }
+        self.store.write_cumulative(format, text);
+        self.own.write(format, text);
+        finish(format, text);
+        format.content_type()
+    }
+}
+
+impl Metrics for Shown {
+    fn expose(&self, view: View, accept: Option<&str>, accept_encoding: Option<&str>) -> Exposition {
+        let began = Instant::now();
+        let mut work = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        work.text.clear();
+        let content_type = self.write(view, negotiate::format(accept), &mut work.text);
+        let mut encoding = negotiate::encoding(accept_encoding);
+        let mut body = Vec::new();
+        if encoding == Encoding::Identity || work.compressor.compress(encoding, &work.text, &mut body).is_err() {
+            // Without memory to compress the plain body is still a right answer.
+            encoding = Encoding::Identity;
+            body.clear();
+            body.extend_from_slice(&work.text);
+        }
+        if work.text.capacity() <= KEPT_BYTES {
+            let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+            if spare.len() < KEPT {
+                spare.push(work);
+            }
+        }
+        self.own.scraped(began.elapsed());
+        Exposition { content_type, content_encoding: encoding.content_encoding(), body: body.into() }
+    }
+
+    fn series(&self, feature: &str) -> u64 {
+        self.store.stats().features.iter().find(|f| f.feature == feature).map_or(0, |f| f.series as u64)
+    }
+}
