@@ -4,5 +4,7 @@
 //! leaves the rest to its neighbours. Probes are in `probes`, their vocabulary in `probe-core`.
 #![forbid(unsafe_code)]
 
+pub mod ctl;
 pub mod feature;
+pub mod http;
 pub mod manager;

@@ -1,0 +1,179 @@
+//! A served daemon for tests: the real routes over a real manager, with tiny probes on real threads, and
+//! stand-ins for the parts beside it that only answer what a test put into them.
+
+use super::{
+    ENCODERS, Exposition, LogLevel, Metrics, Parts, Readiness, SaveError, Saver, Targets, View,
+};
+use crate::feature::{PidLookup, Selection};
+use crate::manager::{Limits, World, manager};
+use actix_web::web::Bytes;
+use gopher_api::{Explanation, Saved, Target, TargetCounts, TargetList};
+use probe_core::{
+    Batch, Descriptor, Env, Order, Outcome, Poll, Polled, Probe, ProbeError, ProcKey, Scope, ScopeUse, Starting,
+    SubProbe, Tick, Wake, params,
+};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tracing::Level;
+
+/// `drops_thr` values that make the fake probe misbehave.
+pub(crate) const FAILS: i64 = 11;
+
+struct Fake;
+
+impl Poll for Fake {
+    fn apply(&mut self, order: &Order) -> Result<Outcome, ProbeError> {
+        if order.params.int(&params::DROPS_THR) == FAILS {
+            return Err(ProbeError::failed("attaching", "no luck"));
+        }
+        let mut outcome = Outcome::all(&order.sub_probes);
+        outcome.miss("broken", "kernel BTF");
+        Ok(outcome)
+    }
+
+    fn poll(&mut self, _: Tick, _: &mut Batch) -> Result<(), ProbeError> {
+        Ok(())
+    }
+}
+
+/// Says that it is attached only when it is told to stop, so every start is unfinished.
+struct Slow;
+
+impl Probe for Slow {
+    fn run(self: Box<Self>, start: Starting) -> Result<(), ProbeError> {
+        // The start's deadline is 0 for this one test, so it does not matter how long this takes.
+        std::thread::park_timeout(Duration::from_millis(1));
+        let outcome = Outcome::all(&start.order().sub_probes);
+        let mut running = start.attached(outcome)?;
+        while !matches!(running.wait(None), Wake::Stop) {}
+        Ok(())
+    }
+}
+
+const fn sub(name: &'static str, default: bool) -> SubProbe {
+    SubProbe { name, summary: "A part.", aliases: &[], default, needs_scope: false }
+}
+
+const fn feature(name: &'static str, build: Option<probe_core::Build>) -> Descriptor {
+    Descriptor {
+        name,
+        summary: "A feature of the tests.",
+        sub_probes: &[sub("first", true), sub("broken", false)],
+        scope: ScopeUse::Processes,
+        params: &[&params::REPORT_PERIOD, &params::DROPS_THR],
+        tables: &[],
+        build,
+    }
+}
+
+static TCP: Descriptor = feature("tcp", Some(|_| Box::new(Polled(Fake))));
+static IO: Descriptor = feature("io", Some(|_| Box::new(Polled(Fake))));
+static SLOW: Descriptor = feature("slow", Some(|_| Box::new(Slow)));
+static PLANNED: Descriptor = feature("planned", None);
+
+#[derive(Debug)]
+struct NoWorld;
+
+impl PidLookup for NoWorld {
+    fn process(&self, _: u32) -> Option<ProcKey> {
+        None
+    }
+}
+
+impl World for NoWorld {
+    fn watch(&self, _: &'static str, _: &Selection) -> Scope {
+        Scope::Unset
+    }
+    fn unwatch(&self, _: &'static str) {}
+    fn open(&self, _: &'static str, _: u64) {}
+    fn labels(&self, _: &'static str, _: &[(String, String)]) {}
+    fn close(&self, _: &'static str) {}
+}
+
+struct Beside {
+    saved: Mutex<Result<Saved, SaveError>>,
+    level: Mutex<Level>,
+}
+
+/// The accept header of a scrape that shall panic.
+pub(crate) const PANIC: &str = "application/panic";
+
+impl Metrics for Beside {
+    fn expose(&self, view: View, accept: Option<&str>, accept_encoding: Option<&str>) -> Exposition {
+        assert_ne!(accept, Some(PANIC), "told to");
+        let content_encoding = accept_encoding.is_some_and(|coding| coding.contains("gzip")).then_some("gzip");
+        let body = Bytes::from(format!("# {view:?} {}\n", accept.unwrap_or("-")));
+        Exposition { content_type: "text/plain; version=0.0.4; charset=utf-8", content_encoding, body }
+    }
+
+    fn series(&self, feature: &str) -> u64 {
+        // A panic inside a handler, not inside the encoder.
+        assert_ne!(feature, "slow", "told to");
+        7
+    }
+}
+
+impl Targets for Beside {
+    fn counts(&self, _: &str) -> TargetCounts {
+        TargetCounts { processes: Some(2), containers: None }
+    }
+
+    fn list(&self, feature: &'static str, pid: Option<u32>) -> TargetList {
+        TargetList {
+            feature: feature.into(),
+            whole_host: false,
+            excluded: false,
+            total: 1,
+            items: vec![Target { pid: 1, comm: "init".into(), container_id: None }],
+            explanation: pid.map(|pid| Explanation { pid, matched: pid == 1, reason: "because".into() }),
+        }
+    }
+}
+
+impl Saver for Beside {
+    fn save(&self) -> Result<Saved, SaveError> {
+        self.saved.lock().expect("saved").clone()
+    }
+}
+
+impl LogLevel for Beside {
+    fn get(&self) -> Level {
+        *self.level.lock().expect("level")
+    }
+    fn set(&self, level: Level) {
+        *self.level.lock().expect("level") = level;
+    }
+}
+
+/// Parts with a manager that waits `start_deadline` for probes, and what saving answers.
+pub(crate) fn parts_with(start_deadline: Duration, saved: Result<Saved, SaveError>) -> Parts {
+    let (outlet, deliveries) = std::sync::mpsc::sync_channel(64);
+    std::thread::Builder::new()
+        .name("drain".into())
+        .spawn(move || while deliveries.recv().is_ok() {})
+        .expect("a thread");
+    let limits = Limits { start_deadline, ..Limits::default() };
+    let features: &[&'static Descriptor] = &[&TCP, &IO, &SLOW, &PLANNED];
+    let (manager, task) = manager(features, Env::default(), outlet, Box::new(NoWorld), limits);
+    tokio::spawn(task);
+    let beside = Arc::new(Beside { saved: Mutex::new(saved), level: Mutex::new(Level::INFO) });
+    let readiness = Readiness::default();
+    readiness.serving();
+    Parts {
+        manager,
+        metrics: beside.clone(),
+        targets: beside.clone(),
+        readiness,
+        saver: beside.clone(),
+        log_level: beside,
+        env: Env::default(),
+        body_timeout: Duration::from_secs(10),
+        encoders: Arc::new(Semaphore::new(ENCODERS)),
+    }
+}
+
+/// Parts as a healthy daemon has them.
+pub(crate) fn parts() -> Parts {
+    parts_with(Duration::from_secs(30), Ok(Saved { file: "/etc/gopherd/probes.init".into(), features: 2 }))
+}
