@@ -1,1 +1,26 @@
-//! placeholder
+//! What clients of the native door and of the daemon's own pages send and receive, as plain serde types with
+//! their OpenAPI schemas. No server, no I/O, and no type of the daemon's inside: the conversion is the
+//! daemon's, so that renaming a field there breaks no client.
+//!
+//! Times are RFC 3339 in UTC. Keys are snake_case with the unit in the name. Lists are `{"items":[…]}`.
+#![forbid(unsafe_code)]
+
+mod apply;
+mod compat;
+mod config;
+mod event;
+mod host;
+mod list;
+mod probe;
+mod problem;
+mod target;
+
+pub use apply::{Applied, ApplyRequest, ApplyResult};
+pub use compat::{CompatAnswer, CompatResult};
+pub use config::{Budget, BudgetLimits, BudgetOff, Cmd, ConfigState, ProbeConfig, ProcName, Selectors};
+pub use event::{EventItem, EventPage};
+pub use host::{Capabilities, ContainerRuntime, LogLevel, LogLevelDocument, Ready, ReadyProblem, Support};
+pub use list::{ParamDocument, ParamType, ProbeItem, ProbeList, ScopeDocument, SubProbeItem};
+pub use probe::{Cost, ProbeDocument, ProbeState, Status, SubProbeState, SubProbeStatus, Targets};
+pub use problem::{Fault, Problem};
+pub use target::{Target, TargetPage, Verdict};

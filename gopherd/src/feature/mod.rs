@@ -2,11 +2,29 @@
 //! `gopher-ctl` are turned into it here, once; the manager, the scope engine and the pipeline build on it
 //! and never look at JSON.
 
+pub mod body;
+mod budget;
+mod compat;
+mod document;
 mod edit;
+mod fuzz;
+pub mod json;
+mod native;
+mod parts;
 mod problem;
 mod selection;
+#[cfg(test)]
+mod tests;
+mod text;
+mod transaction;
+mod warnings;
 
+pub use budget::{Budget, Limits};
+pub use document::{document, native as native_document, saved as saved_document};
 pub use edit::{Context, Edit, PidLookup, Plan, plan};
+pub use fuzz::fuzz_compat;
+pub use parts::pod_label_name;
+pub use transaction::transaction;
 pub use problem::{Path, Problem, ProblemKind, Step};
 pub use selection::{Mode, ProcId, ProcName, Selection, Selectors};
 
@@ -31,12 +49,14 @@ pub struct FeatureConfig {
     pub sub_probes: SubProbes,
     /// Selectors.
     pub selection: Selection,
-    /// Labels added to each of the feature's series, in the order given.
+    /// Labels added to each of the feature's series, in the order of their names.
     pub custom_labels: Vec<(String, String)>,
     /// Pod label keys whose values become labels.
     pub pod_labels: Vec<String>,
     /// Parameters that were set.
     pub params: Params,
+    /// What it may cost.
+    pub budget: Budget,
     /// The wanted run state.
     pub state: Wanted,
 }

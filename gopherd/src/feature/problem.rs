@@ -58,6 +58,8 @@ impl fmt::Display for Path {
 pub enum ProblemKind {
     /// The text is not what it must be: syntax, type, range, unknown name.
     Invalid,
+    /// The document is larger than what is read.
+    TooLarge,
     /// The feature is known but not built in this version.
     NotBuilt,
     /// None of what was asked for can run on this host; each missing requirement.
@@ -90,8 +92,10 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.path.0.is_empty() {
-            write!(f, "{}: ", self.path)?;
+        let path = self.path.to_string();
+        // The reference's texts begin with the path already.
+        if !path.is_empty() && !self.message.starts_with(&path) {
+            write!(f, "{path}: ")?;
         }
         f.write_str(&self.message)
     }

@@ -90,6 +90,18 @@ pub enum ParamValue {
     Pairs(Vec<(String, String)>),
 }
 
+impl ParamSpec {
+    /// The value when never set.
+    pub fn default_value(&self) -> ParamValue {
+        match self.kind {
+            ParamKind::Int { default, .. } => ParamValue::Int(default),
+            ParamKind::Text { default, .. } => ParamValue::Text(default.to_owned()),
+            ParamKind::Devices | ParamKind::Words { .. } => ParamValue::Words(Vec::new()),
+            ParamKind::Pairs { .. } => ParamValue::Pairs(Vec::new()),
+        }
+    }
+}
+
 /// The values that were set; everything else has its default.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Params(BTreeMap<&'static str, ParamValue>);

@@ -1,0 +1,106 @@
+//! The host and the daemon: capabilities, readiness, log level.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// What this kernel and host offer.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Capabilities {
+    /// `uname -r`.
+    pub kernel_release: String,
+    /// `uname -m`.
+    pub architecture: String,
+    /// Type information of the kernel.
+    pub btf: Support,
+    /// Ways to attach a program, by name: `fentry`, `kprobe`, `tracepoint`, …
+    pub attach_kinds: BTreeMap<String, Support>,
+    /// Tracepoints that probes use, by `group:name`.
+    pub tracepoints: BTreeMap<String, Support>,
+    /// The lockdown mode; absent when the kernel has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lockdown: Option<String>,
+    /// `v1`, `v2` or `hybrid`; absent when none is mounted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup_version: Option<String>,
+    /// Container runtimes that answer.
+    pub container_runtimes: Vec<ContainerRuntime>,
+    /// Capabilities that the daemon holds, as `CAP_BPF`.
+    pub capabilities: Vec<String>,
+}
+
+/// Whether the kernel has something.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Support {
+    /// It has.
+    pub available: bool,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A container runtime.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ContainerRuntime {
+    /// `containerd`, `docker`, …
+    pub name: String,
+    /// The socket that it answers on.
+    pub socket: String,
+}
+
+/// Whether the daemon does its work.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Ready {
+    /// The listeners answer and probes.init was read.
+    pub ready: bool,
+    /// What is not as configured.
+    pub problems: Vec<ReadyProblem>,
+}
+
+/// Something that is not as configured.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ReadyProblem {
+    /// What it is about: `probes_init`, `kafka`, `listener`, …
+    pub source: String,
+    /// What is wrong and the way out.
+    pub detail: String,
+}
+
+/// `GET` and `PUT /api/v1/log-level`.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogLevelDocument {
+    /// The level.
+    pub level: LogLevel,
+}
+
+/// How much the daemon logs.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)] // each is its own name
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_level_is_one_of_five_words() {
+        let read = serde_json::from_str::<LogLevelDocument>;
+        assert_eq!(read(r#"{"level":"debug"}"#).unwrap(), LogLevelDocument { level: LogLevel::Debug });
+        assert!(read(r#"{"level":"loud"}"#).is_err());
+        assert!(read(r#"{"level":"info","target":"x"}"#).is_err());
+    }
+
+    #[test]
+    fn readiness_has_the_members_of_the_contract() {
+        let ready = Ready { ready: true, problems: Vec::new() };
+        assert_eq!(serde_json::to_string(&ready).unwrap(), r#"{"ready":true,"problems":[]}"#);
+    }
+}

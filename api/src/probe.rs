@@ -1,0 +1,156 @@
+//! The probe document: what a feature shall do, and how it fares.
+
+use crate::ProbeConfig;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// One feature.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+pub struct ProbeDocument {
+    /// Its name.
+    pub feature: String,
+    /// Grows with every accepted change of this feature; also the ETag.
+    pub generation: u64,
+    /// What was asked for.
+    pub config: ProbeConfig,
+    /// How it fares.
+    pub status: Status,
+    /// What of the request was not done as written; in the answer to a change only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// Where a feature is in its life.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbeState {
+    /// Does not run and shall not.
+    Stopped,
+    /// Is being loaded and attached.
+    Starting,
+    /// All that was asked for runs.
+    Running,
+    /// A part of what was asked for runs.
+    Degraded,
+    /// Shall run and does not; `retry_at` says when it is tried again.
+    Failed,
+    /// Is being detached.
+    Stopping,
+    /// This version does not have it.
+    Unavailable,
+}
+
+/// How a feature fares.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+pub struct Status {
+    /// Where it is in its life.
+    pub state: ProbeState,
+    /// Since when.
+    #[schema(format = DateTime)]
+    pub since: String,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Starts that failed in a row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// When it is started again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub retry_at: Option<String>,
+    /// Each sub-probe that was asked for.
+    pub sub_probes: Vec<SubProbeStatus>,
+    /// What the scope matches now.
+    pub targets: Targets,
+    /// What was lost since the start of the daemon, by stage and reason.
+    pub lost: BTreeMap<String, u64>,
+    /// Series that it has in the store.
+    pub series: u64,
+    /// What it costs.
+    pub cost: Cost,
+}
+
+/// How one sub-probe fares.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+pub struct SubProbeStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether it runs.
+    pub state: SubProbeState,
+    /// What this host lacks for it, one sentence each.
+    pub missing: Vec<String>,
+}
+
+/// Whether a sub-probe runs.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SubProbeState {
+    /// Runs.
+    Running,
+    /// Waits for a scope or for the feature to run.
+    Idle,
+    /// This host lacks something for it.
+    Unsupported,
+}
+
+/// What a scope matches now. A number is absent when the scope is the whole host.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Targets {
+    /// Processes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processes: Option<u64>,
+    /// Containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containers: Option<u64>,
+}
+
+/// What a feature costs. A number is absent while it is not known.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Cost {
+    /// CPU time of its thread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_ns_per_s: Option<u64>,
+    /// Run time of its programs in the kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bpf_ns_per_s: Option<u64>,
+    /// Memory that it accounts for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// Its maps in the kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map_bytes: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_has_the_members_of_the_contract() {
+        let document = ProbeDocument {
+            feature: "tcp".into(),
+            generation: 3,
+            config: ProbeConfig::default(),
+            status: Status {
+                state: ProbeState::Degraded,
+                since: "2026-01-02T03:04:05Z".into(),
+                error: None,
+                attempts: None,
+                retry_at: None,
+                sub_probes: vec![SubProbeStatus {
+                    name: "tcp_rtt".into(),
+                    state: SubProbeState::Unsupported,
+                    missing: vec!["kprobes".into()],
+                }],
+                targets: Targets { processes: Some(2), containers: None },
+                lost: BTreeMap::from([("ring".into(), 1)]),
+                series: 7,
+                cost: Cost { cpu_ns_per_s: Some(9), ..Cost::default() },
+            },
+            warnings: Vec::new(),
+        };
+        let expected = r#"{"feature":"tcp","generation":3,"config":{"cmd":{"probe":[]},"params":{},"budget":{},"state":"stopped"},"status":{"state":"degraded","since":"2026-01-02T03:04:05Z","sub_probes":[{"name":"tcp_rtt","state":"unsupported","missing":["kprobes"]}],"targets":{"processes":2},"lost":{"ring":1},"series":7,"cost":{"cpu_ns_per_s":9}}}"#;
+        assert_eq!(serde_json::to_string(&document).unwrap(), expected);
+    }
+}

@@ -1,0 +1,45 @@
+//! `GET /api/v1/targets`: what a feature's scope matches now, and why a process is matched or not.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What the scope of a feature matches now.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TargetPage {
+    /// The feature.
+    pub feature: String,
+    /// The scope is the whole host; `items` is empty then.
+    pub whole_host: bool,
+    /// The processes.
+    pub items: Vec<Target>,
+    /// Processes beyond those in `items`.
+    #[serde(default)]
+    pub more: u64,
+    /// The answer about one process, if `pid` was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+}
+
+/// A process that is matched.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Target {
+    /// Its id.
+    pub pid: u32,
+    /// When it began, in clock ticks since boot.
+    pub start_ticks: u64,
+    /// Its name.
+    pub comm: String,
+    /// The selector that matches, dotted: `snoopers.proc_name[0]`.
+    pub selector: String,
+}
+
+/// Whether a process is observed, and why.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Verdict {
+    /// Its id.
+    pub pid: u32,
+    /// Whether it is observed.
+    pub observed: bool,
+    /// Why.
+    pub reason: String,
+}
