@@ -7,6 +7,7 @@
 
 mod admit;
 mod backoff;
+mod changes;
 mod core;
 mod operation;
 mod spawn;

@@ -4,8 +4,8 @@
 use super::{Answer, Change, Handle, Item, Limits, Origin, StateName, World, manager};
 use crate::feature::{Edit, PidLookup, ProblemKind, Selection, Wanted};
 use probe_core::{
-    Batch, Descriptor, Env, Order, Outcome, Poll, Polled, ProbeError, ProcKey, Scope, ScopeUse, SubProbe, Tick,
-    params,
+    Batch, Descriptor, Env, Order, Outcome, Poll, Polled, ProbeError, ProcKey, Scope, ScopeUse, SubProbe,
+    Tick, params,
 };
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
 use proptest::{prop_assert, prop_assert_eq};
