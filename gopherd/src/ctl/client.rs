@@ -48,14 +48,15 @@ fn refusal(body: &[u8]) -> String {
     };
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
     let sentence = |value: &Value| {
-        let what = text(value, "message").or_else(|| text(value, "detail")).unwrap_or_else(|| value.to_string());
-        match text(value, "path").filter(|path| !what.starts_with(path.as_str())) {
-            Some(path) => format!("{path}: {what}"),
-            None => what,
-        }
+        let what =
+            text(value, "message").or_else(|| text(value, "detail")).unwrap_or_else(|| value.to_string());
+        // The reference's texts begin with the path already.
+        let path = text(value, "path").filter(|path| !path.is_empty() && !what.starts_with(path.as_str()));
+        let place: Vec<String> = text(value, "feature").into_iter().chain(path).chain([what]).collect();
+        place.join(": ")
     };
     let mut out = sentence(&document);
-    for fault in document.get("errors").and_then(Value::as_array).into_iter().flatten() {
+    for fault in document.get("faults").and_then(Value::as_array).into_iter().flatten() {
         out += "\n  ";
         out += &sentence(fault);
     }
@@ -93,8 +94,10 @@ impl Client {
     }
 
     async fn request(&self, method: &str, path: &str, body: Vec<u8>) -> Result<Reply, Failure> {
-        let stream = UnixStream::connect(&self.socket).await.map_err(|error| no_connection(&self.socket, &error))?;
-        let broken = |error: hyper::Error| Failure::Unreachable(format!("the daemon did not answer: {error}"));
+        let stream =
+            UnixStream::connect(&self.socket).await.map_err(|error| no_connection(&self.socket, &error))?;
+        let broken =
+            |error: hyper::Error| Failure::Unreachable(format!("the daemon did not answer: {error}"));
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         // An error of the connection is also an error of the request, which tells it.
         tokio::spawn(connection);
@@ -159,7 +162,9 @@ fn timed_out() -> Failure {
 
 fn no_connection(socket: &Path, error: &io::Error) -> Failure {
     let way_out = match error.kind() {
-        io::ErrorKind::NotFound => "is gopherd running? (systemctl status gopherd); --socket names another socket",
+        io::ErrorKind::NotFound => {
+            "is gopherd running? (systemctl status gopherd); --socket names another socket"
+        }
         io::ErrorKind::ConnectionRefused => "gopherd has ended without removing it; start it again",
         io::ErrorKind::PermissionDenied => "run as root or as a member of the socket's group",
         _ => "--socket names another socket",

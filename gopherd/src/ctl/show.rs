@@ -1,27 +1,28 @@
 //! The daemon's documents for people: plain text, no colour, results on one stream and warnings on the other.
 
 use super::client::Failure;
-use gopher_api::{ApplyResult, ProbeList, Saved, State, SubProbeState};
-use serde::Deserialize;
+use gopher_api::{ApplyResult, CompatAnswer, ProbeList, ProbeState, Saved};
 use serde::de::DeserializeOwned;
 use std::fmt::Write as _;
 use std::io::Write;
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(body).map_err(|error| {
-        Failure::Unreachable(format!("the daemon's answer is not understood ({error}); is it of another version?"))
+        Failure::Unreachable(format!(
+            "the daemon's answer is not understood ({error}); is it of another version?"
+        ))
     })
 }
 
-fn state(state: State) -> &'static str {
+fn state(state: ProbeState) -> &'static str {
     match state {
-        State::Stopped => "stopped",
-        State::Starting => "starting",
-        State::Running => "running",
-        State::Degraded => "degraded",
-        State::Failed => "failed",
-        State::Stopping => "stopping",
-        State::Unavailable => "unavailable",
+        ProbeState::Stopped => "stopped",
+        ProbeState::Starting => "starting",
+        ProbeState::Running => "running",
+        ProbeState::Degraded => "degraded",
+        ProbeState::Failed => "failed",
+        ProbeState::Stopping => "stopping",
+        ProbeState::Unavailable => "unavailable",
     }
 }
 
@@ -38,31 +39,15 @@ pub(super) fn list(body: &[u8]) -> Result<String, Failure> {
     let width = list.items.iter().map(|item| item.feature.len()).chain([7]).max().unwrap_or(7);
     let mut out = format!("{:width$}  {:11}  SUMMARY\n", "FEATURE", "STATE");
     for item in &list.items {
-        let status = &item.status;
         // Writing to a string does not fail.
-        let _ = write!(out, "{:width$}  {:11}  {}", item.feature, state(status.state), item.summary);
-        if let Some(error) = &status.error {
-            let _ = write!(out, " [{error}]");
-        }
-        let lacking = status.sub_probes.iter().filter(|sub| sub.state == SubProbeState::Unavailable);
-        for sub in lacking {
-            let _ = write!(out, " [{}: {}]", sub.name, sub.missing.join("; "));
-        }
-        out.push('\n');
+        let _ = writeln!(out, "{:width$}  {:11}  {}", item.feature, state(item.state), item.summary);
     }
     Ok(out)
 }
 
-#[derive(Deserialize)]
-struct Success {
-    message: String,
-    #[serde(default)]
-    warnings: Vec<String>,
-}
-
 /// The compatible door's success.
 pub(super) fn changed(body: &[u8], err: &mut dyn Write) -> Result<String, Failure> {
-    let Success { message, warnings } = read(body)?;
+    let CompatAnswer { message, warnings, .. } = read(body)?;
     warn(err, &warnings);
     Ok(message + "\n")
 }
@@ -77,10 +62,11 @@ pub(super) fn saved(body: &[u8]) -> Result<String, Failure> {
 pub(super) fn applied(body: &[u8], err: &mut dyn Write) -> Result<String, Failure> {
     let result: ApplyResult = read(body)?;
     let mut out = String::new();
-    for item in &result.items {
-        warn(err, &item.warnings);
-        let verb = if result.dry_run { "would be changed" } else { "changed" };
-        let _ = writeln!(out, "{}: {verb}; {} (generation {})", item.feature, state(item.state), item.generation);
+    for (feature, applied) in &result.probes {
+        warn(err, &applied.warnings);
+        let verb = if result.dry_run { "would be accepted" } else { "accepted" };
+        let _ =
+            writeln!(out, "{feature}: {verb}; {} (generation {})", state(applied.state), applied.generation);
     }
     Ok(out)
 }

@@ -24,9 +24,9 @@ pub use document::{document, native as native_document, saved as saved_document}
 pub use edit::{Context, Edit, PidLookup, Plan, plan};
 pub use fuzz::fuzz_compat;
 pub use parts::pod_label_name;
-pub use transaction::transaction;
 pub use problem::{Path, Problem, ProblemKind, Step};
 pub use selection::{Mode, ProcId, ProcName, Selection, Selectors};
+pub use transaction::transaction;
 
 use probe_core::{Descriptor, Params, SubProbes};
 

@@ -17,7 +17,10 @@ pub fn transaction(text: &[u8]) -> Result<Vec<(String, Edit)>, Problem> {
         match (key.as_str(), node) {
             ("probes", Node::Object(probes)) => parts = Some(probes),
             ("probes", _) => {
-                return Err(Problem::invalid(root.key("probes"), "expected an object with one key a feature"));
+                return Err(Problem::invalid(
+                    root.key("probes"),
+                    "expected an object with one key a feature",
+                ));
             }
             (_, _) => {
                 let key = super::text::shown(&key);

@@ -2,9 +2,9 @@
 
 use super::error::{Door, Refusal};
 use crate::feature::body::MAX_BODY;
+use actix_web::HttpRequest;
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{BytesMut, Payload};
-use actix_web::HttpRequest;
 use futures_util::StreamExt;
 use std::time::Duration;
 

@@ -8,6 +8,7 @@ use crate::feature::{self, Edit};
 use crate::manager::{Change, FeatureView, Item, Origin};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
+use gopher_api::CompatAnswer;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ fn find(parts: &Parts, name: &str) -> Result<Arc<FeatureView>, Refusal> {
     params(("feature" = String, Path, description = "Name of a feature, in any case.")),
     responses(
         (status = 200, description = "One line; `{}` if it was never configured.", body = Object),
-        (status = 404, description = "No such feature.", body = super::openapi::CompatibleFailure),
+        (status = 404, description = "No such feature.", body = CompatAnswer),
 ))]
 pub(super) async fn get(name: web::Path<String>, parts: web::Data<Parts>) -> Result<HttpResponse, Refusal> {
     let view = find(&parts, &name)?;
@@ -43,13 +44,13 @@ pub(super) async fn get(name: web::Path<String>, parts: web::Data<Parts>) -> Res
     request_body(description = "`json=` and a JSON object; or the object alone, as `application/json`.",
         content((String = "application/x-www-form-urlencoded"), (Object = "application/json"))),
     responses(
-        (status = 200, description = "It takes effect.", body = super::openapi::CompatibleSuccess),
-        (status = 400, description = "Refused, nothing changed.", body = super::openapi::CompatibleFailure),
-        (status = 404, description = "No such feature.", body = super::openapi::CompatibleFailure),
-        (status = 408, description = "The body did not arrive in time.", body = super::openapi::CompatibleFailure),
-        (status = 413, description = "The body is larger than 1 MiB.", body = super::openapi::CompatibleFailure),
-        (status = 503, description = "Too many changes wait, or the daemon is stopping.", body = super::openapi::CompatibleFailure),
-        (status = 504, description = "The probe has not started in time; the start goes on.", body = super::openapi::CompatibleFailure),
+        (status = 200, description = "It takes effect.", body = CompatAnswer),
+        (status = 400, description = "Refused, nothing changed.", body = CompatAnswer),
+        (status = 404, description = "No such feature.", body = CompatAnswer),
+        (status = 408, description = "The body did not arrive in time.", body = CompatAnswer),
+        (status = 413, description = "The body is larger than 1 MiB.", body = CompatAnswer),
+        (status = 503, description = "Too many changes wait, or the daemon is stopping.", body = CompatAnswer),
+        (status = 504, description = "The probe has not started in time; the start goes on.", body = CompatAnswer),
 ))]
 pub(super) async fn put(
     request: HttpRequest,
@@ -67,15 +68,6 @@ pub(super) async fn put(
     if changed.iter().any(|changed| changed.unfinished) {
         return Err(Refusal::new(DOOR, StatusCode::GATEWAY_TIMEOUT, UNFINISHED));
     }
-    let warnings: Vec<String> = changed.into_iter().flat_map(|changed| changed.warnings).collect();
-    Ok(HttpResponse::Ok().content_type("application/json").body(success(&warnings)))
-}
-
-/// By hand, because the order of the keys is part of the reference's shape.
-fn success(warnings: &[String]) -> String {
-    let mut body = r#"{"result":"success","message":"New config takes effect""#.to_owned();
-    if !warnings.is_empty() {
-        body += &format!(r#","warnings":{}"#, json!(warnings));
-    }
-    body + "}\n"
+    let warnings = changed.into_iter().flat_map(|changed| changed.warnings).collect();
+    Ok(answer::json(StatusCode::OK, &CompatAnswer::success(warnings)))
 }

@@ -4,7 +4,7 @@ use crate::feature::{Path, Problem, ProblemKind};
 use crate::manager::Fault;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
-use serde_json::json;
+use gopher_api::CompatAnswer;
 use std::fmt;
 
 /// Seconds after which a client may try again when changes queue up.
@@ -54,9 +54,13 @@ fn requirements(problem: &Problem) -> Vec<String> {
     }
 }
 
-/// A request that is refused, with everything that either door says about it.
+/// A request that is refused. Boxed, because it is the error of functions that mostly succeed.
 #[derive(Clone, Debug)]
-pub(super) struct Refusal {
+pub(super) struct Refusal(Box<Content>);
+
+/// Everything that either door says about a refusal.
+#[derive(Clone, Debug)]
+struct Content {
     door: Door,
     status: StatusCode,
     detail: String,
@@ -71,7 +75,7 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn new(door: Door, status: StatusCode, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Content {
             door,
             status,
             detail: detail.into(),
@@ -80,7 +84,7 @@ impl Refusal {
             faults: Vec::new(),
             header: None,
             close: false,
-        }
+        }))
     }
 
     pub(super) fn not_found(door: Door) -> Self {
@@ -95,11 +99,9 @@ impl Refusal {
     /// Of a change that one feature's problem stopped.
     pub(super) fn problem(door: Door, problem: &Problem) -> Self {
         let status = status(&problem.kind, door);
-        let refusal = Self {
-            path: problem.path.clone(),
-            requirements: requirements(problem),
-            ..Self::new(door, status, problem.message.clone())
-        };
+        let mut refusal = Self::new(door, status, problem.message.clone());
+        refusal.0.path = problem.path.clone();
+        refusal.0.requirements = requirements(problem);
         if status == StatusCode::SERVICE_UNAVAILABLE {
             return refusal.with(header::RETRY_AFTER, RETRY_AFTER_S);
         }
@@ -117,52 +119,46 @@ impl Refusal {
     /// Of a transaction: one entry a fault, the status of the first.
     pub(super) fn transaction(faults: &[Fault]) -> Self {
         let mut refusal = Self::single(Door::Native, faults);
-        refusal.path = Path::default();
-        refusal.requirements.clear();
-        refusal.detail = match faults.len() {
+        refusal.0.path = Path::default();
+        refusal.0.requirements = faults.iter().flat_map(|fault| requirements(&fault.problem)).collect();
+        refusal.0.detail = match faults.len() {
             1 => "nothing was changed: one feature was refused".to_owned(),
             n => format!("nothing was changed: {n} features were refused"),
         };
-        refusal.faults = faults
+        refusal.0.faults = faults
             .iter()
             .map(|fault| gopher_api::Fault {
                 feature: fault.feature.to_owned(),
-                path: Path::default().key("probes").key(fault.feature).pointer() + &fault.problem.path.pointer(),
+                path: fault.problem.path.pointer(),
                 detail: fault.problem.message.clone(),
-                requirements: requirements(&fault.problem),
             })
             .collect();
         refusal
     }
 
     pub(super) fn with(mut self, name: header::HeaderName, value: &'static str) -> Self {
-        self.header = Some((name, value));
+        self.0.header = Some((name, value));
         self
     }
 
     pub(super) fn closing(mut self) -> Self {
-        self.close = true;
+        self.0.close = true;
         self
     }
 
     fn compatible_body(&self) -> String {
-        // By hand, because the order of the keys is part of the reference's shape.
-        let mut body = format!(r#"{{"result":"failed","message":{}"#, json!(self.detail));
-        if !self.path.0.is_empty() {
-            body += &format!(r#","path":{}"#, json!(self.path.to_string()));
-        }
-        body + "}\n"
+        super::answer::line(&CompatAnswer::failed(&*self.0.detail, &self.0.path.to_string()))
     }
 
     fn native_body(&self) -> String {
         let problem = gopher_api::Problem {
             kind: "about:blank".into(),
-            title: self.status.canonical_reason().unwrap_or("Error").into(),
-            status: self.status.as_u16(),
-            detail: self.detail.clone(),
-            path: (!self.path.0.is_empty()).then(|| self.path.pointer()),
-            requirements: self.requirements.clone(),
-            errors: self.faults.clone(),
+            title: self.0.status.canonical_reason().unwrap_or("Error").into(),
+            status: self.0.status.as_u16(),
+            detail: self.0.detail.clone(),
+            path: (!self.0.path.0.is_empty()).then(|| self.0.path.pointer()),
+            requirements: self.0.requirements.clone(),
+            faults: self.0.faults.clone(),
         };
         super::answer::line(&problem)
     }
@@ -170,26 +166,26 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.status, self.detail)
+        write!(f, "{}: {}", self.0.status, self.0.detail)
     }
 }
 
 impl ResponseError for Refusal {
     fn status_code(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut response = HttpResponse::build(self.status);
-        if let Some((name, value)) = &self.header {
+        let mut response = HttpResponse::build(self.0.status);
+        if let Some((name, value)) = &self.0.header {
             response.insert_header((name.clone(), *value));
         }
-        if self.close {
+        if self.0.close {
             response.force_close();
         }
-        match self.door {
+        match self.0.door {
             Door::Compatible => response.content_type("application/json").body(self.compatible_body()),
-            Door::Native => response.content_type("application/problem+json").body(self.native_body()),
+            Door::Native => response.content_type(gopher_api::Problem::CONTENT_TYPE).body(self.native_body()),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::parts::Parts;
 use super::query;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
+use gopher_api::{Ready, ReadyProblem};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,18 +63,22 @@ impl Readiness {
         });
     }
 
-    /// What is wrong, as `source: sentence`.
-    pub fn problems(&self) -> Vec<String> {
+    /// What is wrong, by source.
+    pub fn problems(&self) -> Vec<ReadyProblem> {
+        let problem = |source: &&str, detail: &String| ReadyProblem {
+            source: (*source).to_owned(),
+            detail: detail.clone(),
+        };
         self.with(|inner| {
             let each = inner.problems.iter();
-            each.flat_map(|(source, all)| all.iter().map(move |one| format!("{source}: {one}"))).collect()
+            each.flat_map(|(source, all)| all.iter().map(move |detail| problem(source, detail))).collect()
         })
     }
 
     /// The document.
-    pub fn document(&self) -> gopher_api::Readiness {
+    pub fn document(&self) -> Ready {
         let ready = self.with(|inner| inner.phase == Phase::Serving);
-        gopher_api::Readiness { ready, problems: self.problems() }
+        Ready { ready, problems: self.problems() }
     }
 }
 
@@ -95,9 +100,9 @@ pub(super) async fn healthz() -> HttpResponse {
 #[utoipa::path(get, path = "/readyz", tag = "health",
     params(("strict" = Option<String>, Query, description = "`1` or `true`: any problem is a 503.")),
     responses(
-        (status = 200, description = "Ready; `problems` may still name some.", body = gopher_api::Readiness),
+        (status = 200, description = "Ready; `problems` may still name some.", body = Ready),
         (status = 400, description = "A query key or value that is unknown.", content_type = "application/problem+json", body = gopher_api::Problem),
-        (status = 503, description = "Starting, stopping, or, when strict, any problem.", body = gopher_api::Readiness),
+        (status = 503, description = "Starting, stopping, or, when strict, any problem.", body = Ready),
 ))]
 pub(super) async fn readyz(request: HttpRequest, parts: web::Data<Parts>) -> Result<HttpResponse, Refusal> {
     let asked: ReadyQuery = query::parse(&request)?;
@@ -105,10 +110,14 @@ pub(super) async fn readyz(request: HttpRequest, parts: web::Data<Parts>) -> Res
         Some("1" | "true") => true,
         None | Some("0" | "false") => false,
         Some(_) => {
-            return Err(Refusal::new(Door::Native, StatusCode::BAD_REQUEST, "query key strict must be 0 or 1"));
+            return Err(Refusal::new(
+                Door::Native,
+                StatusCode::BAD_REQUEST,
+                "query key strict must be 0 or 1",
+            ));
         }
     };
     let document = parts.readiness.document();
-    let well = document.ready && !(strict && !document.problems.is_empty());
+    let well = document.ready && (!strict || document.problems.is_empty());
     Ok(answer::json(if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &document))
 }

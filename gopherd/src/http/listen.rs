@@ -108,15 +108,22 @@ fn unix(path: &Path) -> Result<UnixListener, BindError> {
     let failed = |cause: String| BindError::Unix { path: path.to_path_buf(), cause };
     remove_stale(path).map_err(failed)?;
     let make = || -> rustix::io::Result<_> {
-        let socket =
-            socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+        let socket = socket_with(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+            None,
+        )?;
         bind(&socket, &SocketAddrUnix::new(path)?)?;
         chmod(path, SOCKET_MODE)?;
         listen(&socket, BACKLOG)?;
         Ok(socket)
     };
     make().map(UnixListener::from).map_err(|errno| {
-        failed(format!("{}; check that its directory exists and that this user may write to it", io::Error::from(errno)))
+        failed(format!(
+            "{}; check that its directory exists and that this user may write to it",
+            io::Error::from(errno)
+        ))
     })
 }
 

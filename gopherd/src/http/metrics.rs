@@ -12,7 +12,10 @@ use std::sync::Arc;
     (status = 200, description = "Prometheus text, or OpenMetrics when `Accept` prefers it; gzip or zstd when `Accept-Encoding` has it.",
         content((String = "text/plain"), (String = "application/openmetrics-text"))),
 ))]
-pub(super) async fn configured(request: HttpRequest, parts: web::Data<Parts>) -> Result<HttpResponse, Refusal> {
+pub(super) async fn configured(
+    request: HttpRequest,
+    parts: web::Data<Parts>,
+) -> Result<HttpResponse, Refusal> {
     expose(&request, &parts, View::Configured).await
 }
 
@@ -21,7 +24,10 @@ pub(super) async fn configured(request: HttpRequest, parts: web::Data<Parts>) ->
     (status = 200, description = "As `/metrics`, cumulative.",
         content((String = "text/plain"), (String = "application/openmetrics-text"))),
 ))]
-pub(super) async fn cumulative(request: HttpRequest, parts: web::Data<Parts>) -> Result<HttpResponse, Refusal> {
+pub(super) async fn cumulative(
+    request: HttpRequest,
+    parts: web::Data<Parts>,
+) -> Result<HttpResponse, Refusal> {
     expose(&request, &parts, View::Cumulative).await
 }
 
@@ -30,14 +36,18 @@ pub(super) async fn cumulative(request: HttpRequest, parts: web::Data<Parts>) ->
     (status = 200, description = "Text with timestamps and without HELP and TYPE; empty before the first period has ended.",
         content((String = "text/plain"))),
 ))]
-pub(super) async fn per_period(request: HttpRequest, parts: web::Data<Parts>) -> Result<HttpResponse, Refusal> {
+pub(super) async fn per_period(
+    request: HttpRequest,
+    parts: web::Data<Parts>,
+) -> Result<HttpResponse, Refusal> {
     expose(&request, &parts, View::PerPeriod).await
 }
 
 async fn expose(request: &HttpRequest, parts: &Parts, view: View) -> Result<HttpResponse, Refusal> {
     let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (accept, encoding) = (text(header::ACCEPT), text(header::ACCEPT_ENCODING));
-    let failed = |_| Refusal::new(Door::Native, StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be encoded");
+    let failed =
+        |_| Refusal::new(Door::Native, StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be encoded");
     // The semaphore is never closed, so waiting for it does not fail.
     let turn = Arc::clone(&parts.encoders).acquire_owned().await.map_err(|_| failed(()))?;
     let metrics = Arc::clone(&parts.metrics);

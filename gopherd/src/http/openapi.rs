@@ -6,32 +6,7 @@ use super::query::{self, Nothing};
 use super::{compat, health, metrics, native};
 use actix_web::{HttpRequest, HttpResponse};
 use gopher_api::Problem;
-use serde::Serialize;
-use utoipa::{IntoResponses, OpenApi, ToSchema};
-
-/// The compatible door's word for success.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct CompatibleSuccess {
-    /// `success`.
-    result: String,
-    /// `New config takes effect`.
-    message: String,
-    /// What was ignored, or does not run.
-    #[schema(required = false)]
-    warnings: Vec<String>,
-}
-
-/// The compatible door's word for failure.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct CompatibleFailure {
-    /// `failed`.
-    result: String,
-    /// Why.
-    message: String,
-    /// Where in the document, as in `params.report_period`.
-    #[schema(required = false)]
-    path: String,
-}
+use utoipa::{IntoResponses, OpenApi};
 
 /// What a reading request can be refused with.
 #[derive(Debug, IntoResponses)]
@@ -82,7 +57,7 @@ pub(super) enum ChangeErrors {
 #[derive(Debug, IntoResponses)]
 #[allow(dead_code, reason = "only its description is used")]
 pub(super) enum ApplyErrors {
-    /// Syntax, an unknown key or feature, a wrong type, a value out of range; `errors` says where.
+    /// Syntax, an unknown key or feature, a wrong type, a value out of range; `faults` says where.
     #[response(status = 400, content_type = "application/problem+json")]
     Invalid(Problem),
     /// The body did not arrive in time.

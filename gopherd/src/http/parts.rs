@@ -4,7 +4,7 @@
 use super::health::Readiness;
 use crate::manager::Handle;
 use actix_web::web::Bytes;
-use gopher_api::{TargetCounts, TargetList};
+use gopher_api::TargetPage;
 use probe_core::Env;
 use std::fmt;
 use std::sync::Arc;
@@ -45,9 +45,9 @@ pub trait Metrics: Send + Sync {
 /// The scope engine, as far as HTTP reads it.
 pub trait Targets: Send + Sync {
     /// How many subjects the feature's scope resolves to; cheap.
-    fn counts(&self, feature: &str) -> TargetCounts;
+    fn counts(&self, feature: &str) -> gopher_api::Targets;
     /// What it resolves to, and about `pid`, if given, why. May block while it reads /proc.
-    fn list(&self, feature: &'static str, pid: Option<u32>) -> TargetList;
+    fn list(&self, feature: &'static str, pid: Option<u32>) -> TargetPage;
 }
 
 /// Why the present set was not saved.
@@ -70,9 +70,9 @@ pub trait Saver: Send + Sync {
 /// The log's level.
 pub trait LogLevel: Send + Sync {
     /// The minimum level now.
-    fn get(&self) -> tracing::Level;
+    fn get(&self) -> gopher_api::LogLevel;
     /// From now on it is this.
-    fn set(&self, level: tracing::Level);
+    fn set(&self, level: gopher_api::LogLevel);
 }
 
 /// Everything that handlers are given.

@@ -3,12 +3,12 @@
 use super::error::{Door, Refusal};
 use super::parts::Parts;
 use super::{compat, health, metrics as exposition, native, openapi};
-use actix_web::body::{EitherBody, MessageBody};
+use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::middleware::Next;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpResponse, Resource, ResponseError, Route, guard};
+use actix_web::{HttpResponse, Resource, Route, guard};
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 
@@ -34,11 +34,6 @@ pub fn rest(parts: web::Data<Parts>) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
         config
             .app_data(parts)
-            // A path segment that is no UTF-8 names nothing.
-            .app_data(web::PathConfig::default().error_handler(|_, request| {
-                let native = request.path().starts_with("/api/");
-                Refusal::not_found(if native { Door::Native } else { Door::Compatible }).into()
-            }))
             .configure(everywhere)
             .service(native_at("/api/v1/probes", "GET, HEAD").route(get().to(probes::list)))
             .service(native_at("/api/v1/probes:apply", "POST").route(web::post().to(apply::apply)))
@@ -95,18 +90,12 @@ fn everywhere(config: &mut ServiceConfig) {
 pub(super) async fn contain<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
-    let (http_request, payload) = request.into_parts();
-    let again = http_request.clone();
-    let request = ServiceRequest::from_parts(http_request, payload);
-    match AssertUnwindSafe(next.call(request)).catch_unwind().await {
-        Ok(Ok(response)) => Ok(response.map_into_left_body()),
-        Ok(Err(error)) => Ok(ServiceResponse::new(again, error.error_response()).map_into_right_body()),
-        Err(_) => {
-            tracing::error!(path = again.path(), method = %again.method(), "a handler panicked");
-            let refusal =
-                Refusal::new(Door::Native, StatusCode::INTERNAL_SERVER_ERROR, "internal error; the log says more");
-            Ok(ServiceResponse::new(again, refusal.error_response()).map_into_right_body())
-        }
-    }
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    // The request itself cannot be kept: routing needs to be its only owner.
+    let (method, path) = (request.method().clone(), request.path().to_owned());
+    AssertUnwindSafe(next.call(request)).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!(%method, path, "a handler panicked");
+        let detail = "internal error; the log says more";
+        Err(Refusal::new(Door::Native, StatusCode::INTERNAL_SERVER_ERROR, detail).into())
+    })
 }

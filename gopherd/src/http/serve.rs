@@ -37,7 +37,7 @@ impl Default for Limits {
 
 /// How long a connection is kept half open after a refusal, so that a client that still sends its body can
 /// read the answer.
-const LINGER: Duration = Duration::from_secs(2);
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Running servers.
 #[derive(Debug)]

@@ -1,24 +1,21 @@
 //! A served daemon for tests: the real routes over a real manager, with tiny probes on real threads, and
 //! stand-ins for the parts beside it that only answer what a test put into them.
 
-use super::{
-    ENCODERS, Exposition, LogLevel, Metrics, Parts, Readiness, SaveError, Saver, Targets, View,
-};
+use super::{ENCODERS, Exposition, Metrics, Parts, Readiness, SaveError, Saver, Targets, View};
 use crate::feature::{PidLookup, Selection};
 use crate::manager::{Limits, World, manager};
 use actix_web::web::Bytes;
-use gopher_api::{Explanation, Saved, Target, TargetCounts, TargetList};
+use gopher_api::{LogLevel, Saved, Target, TargetPage, Verdict};
 use probe_core::{
-    Batch, Descriptor, Env, Order, Outcome, Poll, Polled, Probe, ProbeError, ProcKey, Scope, ScopeUse, Starting,
-    SubProbe, Tick, Wake, params,
+    Batch, Descriptor, Env, Order, Outcome, ParamSpec, Poll, Polled, Probe, ProbeError, ProcKey, Scope,
+    ScopeUse, Starting, SubProbe, Tick, Wake, params,
 };
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 use tokio::sync::Semaphore;
-use tracing::Level;
 
-/// `drops_thr` values that make the fake probe misbehave.
-pub(crate) const FAILS: i64 = 11;
+/// The `drops_thr` that makes the fake probe fail.
+const FAILS: i64 = 11;
 
 struct Fake;
 
@@ -37,13 +34,20 @@ impl Poll for Fake {
     }
 }
 
-/// Says that it is attached only when it is told to stop, so every start is unfinished.
+/// Is not attached before [`open_gate`], so a start can be caught unfinished.
 struct Slow;
+
+static GATE: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+
+/// Lets every [`Slow`] probe go on.
+pub(crate) fn open_gate() {
+    *GATE.0.lock().expect("the gate") = true;
+    GATE.1.notify_all();
+}
 
 impl Probe for Slow {
     fn run(self: Box<Self>, start: Starting) -> Result<(), ProbeError> {
-        // The start's deadline is 0 for this one test, so it does not matter how long this takes.
-        std::thread::park_timeout(Duration::from_millis(1));
+        drop(GATE.1.wait_while(GATE.0.lock().expect("the gate"), |open| !*open).expect("the gate"));
         let outcome = Outcome::all(&start.order().sub_probes);
         let mut running = start.attached(outcome)?;
         while !matches!(running.wait(None), Wake::Stop) {}
@@ -55,13 +59,16 @@ const fn sub(name: &'static str, default: bool) -> SubProbe {
     SubProbe { name, summary: "A part.", aliases: &[], default, needs_scope: false }
 }
 
+static SUBS: &[SubProbe] = &[sub("first", true), sub("broken", false)];
+static PARAMS: [&ParamSpec; 2] = [&params::REPORT_PERIOD, &params::DROPS_THR];
+
 const fn feature(name: &'static str, build: Option<probe_core::Build>) -> Descriptor {
     Descriptor {
         name,
         summary: "A feature of the tests.",
-        sub_probes: &[sub("first", true), sub("broken", false)],
+        sub_probes: SUBS,
         scope: ScopeUse::Processes,
-        params: &[&params::REPORT_PERIOD, &params::DROPS_THR],
+        params: &PARAMS,
         tables: &[],
         build,
     }
@@ -93,7 +100,7 @@ impl World for NoWorld {
 
 struct Beside {
     saved: Mutex<Result<Saved, SaveError>>,
-    level: Mutex<Level>,
+    level: Mutex<LogLevel>,
 }
 
 /// The accept header of a scrape that shall panic.
@@ -102,7 +109,8 @@ pub(crate) const PANIC: &str = "application/panic";
 impl Metrics for Beside {
     fn expose(&self, view: View, accept: Option<&str>, accept_encoding: Option<&str>) -> Exposition {
         assert_ne!(accept, Some(PANIC), "told to");
-        let content_encoding = accept_encoding.is_some_and(|coding| coding.contains("gzip")).then_some("gzip");
+        let content_encoding =
+            accept_encoding.is_some_and(|coding| coding.contains("gzip")).then_some("gzip");
         let body = Bytes::from(format!("# {view:?} {}\n", accept.unwrap_or("-")));
         Exposition { content_type: "text/plain; version=0.0.4; charset=utf-8", content_encoding, body }
     }
@@ -115,18 +123,22 @@ impl Metrics for Beside {
 }
 
 impl Targets for Beside {
-    fn counts(&self, _: &str) -> TargetCounts {
-        TargetCounts { processes: Some(2), containers: None }
+    fn counts(&self, _: &str) -> gopher_api::Targets {
+        gopher_api::Targets { processes: Some(2), containers: None }
     }
 
-    fn list(&self, feature: &'static str, pid: Option<u32>) -> TargetList {
-        TargetList {
+    fn list(&self, feature: &'static str, pid: Option<u32>) -> TargetPage {
+        TargetPage {
             feature: feature.into(),
             whole_host: false,
-            excluded: false,
-            total: 1,
-            items: vec![Target { pid: 1, comm: "init".into(), container_id: None }],
-            explanation: pid.map(|pid| Explanation { pid, matched: pid == 1, reason: "because".into() }),
+            items: vec![Target {
+                pid: 1,
+                start_ticks: 2,
+                comm: "init".into(),
+                selector: "snoopers.proc_id[0]".into(),
+            }],
+            more: 0,
+            verdict: pid.map(|pid| Verdict { pid, observed: pid == 1, reason: "because".into() }),
         }
     }
 }
@@ -137,11 +149,11 @@ impl Saver for Beside {
     }
 }
 
-impl LogLevel for Beside {
-    fn get(&self) -> Level {
+impl super::LogLevel for Beside {
+    fn get(&self) -> LogLevel {
         *self.level.lock().expect("level")
     }
-    fn set(&self, level: Level) {
+    fn set(&self, level: LogLevel) {
         *self.level.lock().expect("level") = level;
     }
 }
@@ -157,7 +169,7 @@ pub(crate) fn parts_with(start_deadline: Duration, saved: Result<Saved, SaveErro
     let features: &[&'static Descriptor] = &[&TCP, &IO, &SLOW, &PLANNED];
     let (manager, task) = manager(features, Env::default(), outlet, Box::new(NoWorld), limits);
     tokio::spawn(task);
-    let beside = Arc::new(Beside { saved: Mutex::new(saved), level: Mutex::new(Level::INFO) });
+    let beside = Arc::new(Beside { saved: Mutex::new(saved), level: Mutex::new(LogLevel::Info) });
     let readiness = Readiness::default();
     readiness.serving();
     Parts {

@@ -1,16 +1,14 @@
 //! The daemon itself: saving probes.init, the log level.
 
 use super::{DOOR, expect_type};
-use crate::feature::{Path, Problem};
 use crate::http::error::Refusal;
 use crate::http::parts::{Parts, SaveError};
 use crate::http::query::{self, Nothing};
 use crate::http::{answer, body};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use gopher_api::{LogLevel, Saved};
+use gopher_api::{LogLevelDocument, Saved};
 use std::sync::Arc;
-use tracing::Level;
 
 /// Writes the present set to probes.init.
 #[utoipa::path(post, path = "/api/v1/probes:save", tag = "probes",
@@ -45,7 +43,7 @@ pub(in crate::http) async fn save(
 
 /// The minimum level of the daemon's log.
 #[utoipa::path(get, path = "/api/v1/log-level", tag = "daemon", responses(
-    (status = 200, description = "The level.", body = LogLevel),
+    (status = 200, description = "The level.", body = LogLevelDocument),
     (status = 400, description = "A query key, of which there are none.", content_type = "application/problem+json", body = gopher_api::Problem),
 ))]
 pub(in crate::http) async fn log_level(
@@ -57,8 +55,8 @@ pub(in crate::http) async fn log_level(
 }
 
 /// Changes it until the daemon ends or reads its configuration again.
-#[utoipa::path(put, path = "/api/v1/log-level", tag = "daemon", request_body = LogLevel, responses(
-    (status = 200, description = "The level now.", body = LogLevel),
+#[utoipa::path(put, path = "/api/v1/log-level", tag = "daemon", request_body = LogLevelDocument, responses(
+    (status = 200, description = "The level now.", body = LogLevelDocument),
     (status = 400, description = "No such level, or a query key.", content_type = "application/problem+json", body = gopher_api::Problem),
     (status = 408, description = "The body did not arrive in time.", content_type = "application/problem+json", body = gopher_api::Problem),
     (status = 413, description = "The body is larger than 1 MiB.", content_type = "application/problem+json", body = gopher_api::Problem),
@@ -72,27 +70,13 @@ pub(in crate::http) async fn set_log_level(
     let Nothing {} = query::parse(&request)?;
     expect_type(&request, "application/json")?;
     let body = body::read(&request, payload, DOOR, parts.body_timeout).await?;
-    let level = read_level(&body).map_err(|problem| Refusal::problem(DOOR, &problem))?;
+    let LogLevelDocument { level } = serde_json::from_slice(&body).map_err(|error| {
+        Refusal::new(DOOR, StatusCode::BAD_REQUEST, format!("invalid json format: {error}"))
+    })?;
     parts.log_level.set(level);
     Ok(answer::json(StatusCode::OK, &level_document(&parts)))
 }
 
-fn level_document(parts: &Parts) -> LogLevel {
-    LogLevel { level: parts.log_level.get().as_str().to_ascii_lowercase() }
-}
-
-fn read_level(body: &[u8]) -> Result<Level, Problem> {
-    let LogLevel { level } = serde_json::from_slice(body)
-        .map_err(|error| Problem::invalid(Path::default(), format!("invalid json format: {error}")))?;
-    Ok(match level.as_str() {
-        "error" => Level::ERROR,
-        "warn" => Level::WARN,
-        "info" => Level::INFO,
-        "debug" => Level::DEBUG,
-        "trace" => Level::TRACE,
-        _ => {
-            let path = Path::default().key("level");
-            return Err(Problem::invalid(path, "must be error, warn, info, debug or trace"));
-        }
-    })
+fn level_document(parts: &Parts) -> LogLevelDocument {
+    LogLevelDocument { level: parts.log_level.get() }
 }

@@ -6,8 +6,9 @@ use crate::http::parts::Parts;
 use crate::http::query::{self, Nothing};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use gopher_api::{Btf, Capabilities, Kernel};
+use gopher_api::{Capabilities, ContainerRuntime, Support};
 use probe_core::Env;
+use std::collections::BTreeMap;
 use std::fs;
 
 /// Sockets by which container runtimes are known, below the host's root.
@@ -37,12 +38,19 @@ fn look(env: &Env) -> Capabilities {
     let text = |value: &std::ffi::CStr| value.to_string_lossy().into_owned();
     let btf = env.sys.join("kernel/btf/vmlinux");
     let runtimes = RUNTIMES.iter().filter(|(_, socket)| env.root.join(socket).exists());
+    let available = btf.exists();
     Capabilities {
-        kernel: Kernel { release: text(uname.release()), machine: text(uname.machine()) },
-        btf: Btf { present: btf.exists(), path: btf.to_string_lossy().into_owned() },
+        kernel_release: text(uname.release()),
+        architecture: text(uname.machine()),
+        btf: Support { available, reason: (!available).then(|| format!("{} does not exist", btf.display())) },
+        // Nothing is tried in the kernel yet, so nothing is said about it.
+        attach_kinds: BTreeMap::new(),
+        tracepoints: BTreeMap::new(),
         cgroup_version: cgroup_version(env),
         lockdown: fs::read_to_string(env.sys.join("kernel/security/lockdown")).ok().and_then(|t| chosen(&t)),
-        container_runtimes: runtimes.map(|(name, _)| (*name).to_owned()).collect(),
+        container_runtimes: runtimes
+            .map(|(name, socket)| ContainerRuntime { name: (*name).to_owned(), socket: format!("/{socket}") })
+            .collect(),
         capabilities: held(),
     }
 }
@@ -51,11 +59,11 @@ fn look(env: &Env) -> Capabilities {
 fn cgroup_version(env: &Env) -> Option<String> {
     let root = env.sys.join("fs/cgroup");
     let version = if root.join("cgroup.controllers").exists() {
-        "2"
+        "v2"
     } else if root.join("unified/cgroup.controllers").exists() {
         "hybrid"
     } else if root.join("memory").exists() || root.join("cpu").exists() {
-        "1"
+        "v1"
     } else {
         return None;
     };
@@ -67,10 +75,10 @@ fn chosen(text: &str) -> Option<String> {
     Some(text.split_once('[')?.1.split_once(']')?.0.to_owned())
 }
 
-/// The effective set of this process, as names like `cap_bpf`.
+/// The effective set of this process, as names like `CAP_BPF`.
 fn held() -> Vec<String> {
     let Ok(sets) = rustix::thread::capabilities(None) else { return Vec::new() };
-    let names = sets.effective.iter_names().map(|(name, _)| format!("cap_{}", name.to_ascii_lowercase()));
+    let names = sets.effective.iter_names().map(|(name, _)| format!("CAP_{name}"));
     let mut names: Vec<String> = names.collect();
     names.sort();
     names
@@ -83,9 +91,9 @@ mod tests {
     #[test]
     fn the_cgroup_version_is_told_by_what_is_mounted() {
         for (paths, version) in [
-            (&["fs/cgroup/cgroup.controllers"][..], Some("2")),
+            (&["fs/cgroup/cgroup.controllers"][..], Some("v2")),
             (&["fs/cgroup/memory/x", "fs/cgroup/unified/cgroup.controllers"], Some("hybrid")),
-            (&["fs/cgroup/memory/x"], Some("1")),
+            (&["fs/cgroup/memory/x"], Some("v1")),
             (&["x"], None),
         ] {
             let dir = tempfile::tempdir().unwrap();

@@ -34,5 +34,9 @@ fn expect_type(request: &HttpRequest, expected: &'static str) -> Result<(), Refu
     if media_type(request).as_deref() == Some(expected) {
         return Ok(());
     }
-    Err(Refusal::new(DOOR, StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("the Content-Type must be {expected}")))
+    Err(Refusal::new(
+        DOOR,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        format!("the Content-Type must be {expected}"),
+    ))
 }

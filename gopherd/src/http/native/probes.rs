@@ -12,7 +12,7 @@ use crate::http::{answer, body};
 use crate::manager::{Change, Item, Origin};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use gopher_api::{ChangeResult, ProbeList};
+use gopher_api::{ProbeDocument, ProbeList};
 
 /// Every feature: what it is and how it fares.
 #[utoipa::path(get, path = "/api/v1/probes", tag = "probes", responses(
@@ -24,7 +24,7 @@ pub(in crate::http) async fn list(
     parts: web::Data<Parts>,
 ) -> Result<HttpResponse, Refusal> {
     let Nothing {} = query::parse(&request)?;
-    let items = parts.manager.views().all().map(|view| document::summary(&view, Beside::of(&parts, &view)));
+    let items = parts.manager.views().all().map(|view| document::item(&view));
     let list = ProbeList { items: items.collect(), problems: parts.readiness.problems() };
     Ok(answer::json(StatusCode::OK, &list))
 }
@@ -33,7 +33,7 @@ pub(in crate::http) async fn list(
 #[utoipa::path(get, path = "/api/v1/probes/{feature}", tag = "probes",
     params(("feature" = String, Path, description = "Name of a feature.")),
     responses(
-        (status = 200, description = "The document.", body = gopher_api::Probe,
+        (status = 200, description = "The document.", body = ProbeDocument,
             headers(("ETag" = String, description = "The generation, quoted."))),
         ReadErrors,
 ))]
@@ -44,7 +44,7 @@ pub(in crate::http) async fn get(
 ) -> Result<HttpResponse, Refusal> {
     let Nothing {} = query::parse(&request)?;
     let view = find(&parts, &name)?;
-    Ok(answer::tagged(view.generation, &document::probe(&view, Beside::of(&parts, &view))))
+    Ok(answer::tagged(view.generation, &document::probe(&view, Beside::of(&parts, &view), Vec::new())))
 }
 
 /// The desired configuration, whole.
@@ -55,7 +55,7 @@ pub(in crate::http) async fn get(
     ),
     request_body = gopher_api::ProbeConfig,
     responses(
-        (status = 200, description = "It takes effect.", body = ChangeResult,
+        (status = 200, description = "It takes effect.", body = ProbeDocument,
             headers(("ETag" = String, description = "The generation, quoted."))),
         ChangeErrors,
 ))]
@@ -76,7 +76,7 @@ pub(in crate::http) async fn put(
     ),
     request_body(content((Object = "application/merge-patch+json"))),
     responses(
-        (status = 200, description = "It takes effect.", body = ChangeResult,
+        (status = 200, description = "It takes effect.", body = ProbeDocument,
             headers(("ETag" = String, description = "The generation, quoted."))),
         ChangeErrors,
 ))]
@@ -96,7 +96,7 @@ pub(in crate::http) async fn patch(
         ("If-Match" = Option<String>, Header, description = "Only if the generation is this one, as in `\"3\"`."),
     ),
     responses(
-        (status = 200, description = "Forgotten.", body = ChangeResult,
+        (status = 200, description = "Forgotten.", body = ProbeDocument,
             headers(("ETag" = String, description = "The generation, quoted."))),
         ReadErrors,
         (status = 412, description = "The generation is another one.", content_type = "application/problem+json", body = gopher_api::Problem),
@@ -144,9 +144,6 @@ async fn change(
         return Err(Refusal::new(DOOR, StatusCode::GATEWAY_TIMEOUT, UNFINISHED));
     }
     let view = find(parts, name)?;
-    let result = ChangeResult {
-        probe: document::probe(&view, Beside::of(parts, &view)),
-        warnings: changed.into_iter().flat_map(|changed| changed.warnings).collect(),
-    };
-    Ok(answer::tagged(view.generation, &result))
+    let warnings = changed.into_iter().flat_map(|changed| changed.warnings).collect();
+    Ok(answer::tagged(view.generation, &document::probe(&view, Beside::of(parts, &view), warnings)))
 }

@@ -7,7 +7,7 @@ use crate::http::parts::Parts;
 use crate::http::{answer, query};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use gopher_api::TargetList;
+use gopher_api::TargetPage;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ struct TargetQuery {
         ("feature" = String, Query, description = "Name of a feature."),
         ("pid" = Option<u32>, Query, description = "A pid to explain."),
     ),
-    responses((status = 200, description = "What is observed.", body = TargetList), ReadErrors))]
+    responses((status = 200, description = "What is observed.", body = TargetPage), ReadErrors))]
 pub(in crate::http) async fn get(
     request: HttpRequest,
     parts: web::Data<Parts>,
