@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[command(
     name = "gopher-ctl",
     version,
-    after_help = "Exit codes: 0 done, 1 refused by the daemon, 2 wrong usage, 3 the daemon cannot be reached."
+    after_help = "Exit codes: 0 done, 1 refused by the daemon, 2 wrong usage or an unreadable file, 3 the daemon cannot be reached."
 )]
 pub struct Args {
     /// The daemon's socket.

@@ -1,7 +1,8 @@
 //! `gopher-ctl`: a client of the daemon's unix socket. Owns the command line, what is printed, and the exit
 //! code. Leaves to others: what a request means; a configuration is sent as it was given.
 //!
-//! Exit codes: 0 done, 1 refused by the daemon, 2 wrong usage, 3 the daemon cannot be reached.
+//! Exit codes: 0 done, 1 refused by the daemon, 2 wrong usage or a file that cannot be read or written, 3 the
+//! daemon cannot be reached.
 
 mod args;
 mod client;
@@ -22,7 +23,7 @@ pub enum Exit {
     Done = 0,
     /// The daemon answered, and refused.
     Refused = 1,
-    /// The command line makes no sense, or a file that it names cannot be read.
+    /// The command line makes no sense, or what it names cannot be read or written.
     Usage = 2,
     /// Nobody answers on the socket.
     Unreachable = 3,
@@ -44,6 +45,10 @@ pub async fn run(args: Args, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
         Command::Apply { file, dry_run } => apply(&client, &file, dry_run, args.json, out, err).await,
     };
     let Err(failure) = result else { return Exit::Done };
+    if matches!(&failure, Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe) {
+        // Whoever reads has what it wanted, as `head` does.
+        return Exit::Done;
+    }
     // When even stderr is gone the exit code still says it.
     let _ = match &failure {
         Failure::Refused(body) if args.json => err.write_all(body),

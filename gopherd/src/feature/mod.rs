@@ -1,6 +1,11 @@
 //! What an operator has configured for one feature, as checked types. Both doors, probes.init and
 //! `gopher-ctl` are turned into it here, once; the manager, the scope engine and the pipeline build on it
 //! and never look at JSON.
+//!
+//! ```text
+//!  body ─► json ─► edit::plan ─► parts (one file a member) ─► FeatureConfig ─► document
+//!                     │ compat: merge, warn      native: whole or patch, refuse
+//! ```
 
 pub mod body;
 mod budget;
@@ -16,7 +21,6 @@ mod selection;
 #[cfg(test)]
 mod tests;
 mod text;
-mod transaction;
 mod warnings;
 
 pub use budget::{Budget, Limits};
@@ -26,7 +30,6 @@ pub use fuzz::fuzz_compat;
 pub use parts::pod_label_name;
 pub use problem::{Path, Problem, ProblemKind, Step};
 pub use selection::{Mode, ProcId, ProcName, Selection, Selectors};
-pub use transaction::transaction;
 
 use probe_core::{Descriptor, Params, SubProbes};
 

@@ -21,7 +21,7 @@ fn find(parts: &Parts, name: &str) -> Result<Arc<FeatureView>, Refusal> {
 }
 
 /// The configuration in the reference's shape, and the true state.
-#[utoipa::path(get, path = "/{feature}", tag = "compatible",
+#[utoipa::path(get, path = "/{feature}", operation_id = "compatible_get", tag = "compatible",
     params(("feature" = String, Path, description = "Name of a feature, in any case.")),
     responses(
         (status = 200, description = "One line; `{}` if it was never configured.", body = Object),
@@ -39,7 +39,7 @@ pub(super) async fn get(name: web::Path<String>, parts: web::Data<Parts>) -> Res
 }
 
 /// A change, merged over what is configured.
-#[utoipa::path(put, path = "/{feature}", tag = "compatible",
+#[utoipa::path(put, path = "/{feature}", operation_id = "compatible_put", tag = "compatible",
     params(("feature" = String, Path, description = "Name of a feature, in any case.")),
     request_body(description = "`json=` and a JSON object; or the object alone, as `application/json`.",
         content((String = "application/x-www-form-urlencoded"), (Object = "application/json"))),

@@ -11,6 +11,9 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// The source of problems with lines of probes.init, which the list of probes shows too.
+pub const PROBES_INIT: &str = "probes.init";
+
 /// Problems that one source may show; the number of further ones is said.
 const MAX_SHOWN: usize = 100;
 

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use std::sync::Arc;
 
 /// The view that `metric.semantics` chose.
-#[utoipa::path(get, path = "/metrics", tag = "metrics", responses(
+#[utoipa::path(get, path = "/metrics", operation_id = "get_metrics", tag = "metrics", responses(
     (status = 200, description = "Prometheus text, or OpenMetrics when `Accept` prefers it; gzip or zstd when `Accept-Encoding` has it.",
         content((String = "text/plain"), (String = "application/openmetrics-text"))),
 ))]
@@ -20,7 +20,7 @@ pub(super) async fn configured(
 }
 
 /// Counters as the kernel counts.
-#[utoipa::path(get, path = "/metrics/cumulative", tag = "metrics", responses(
+#[utoipa::path(get, path = "/metrics/cumulative", operation_id = "get_metrics_cumulative", tag = "metrics", responses(
     (status = 200, description = "As `/metrics`, cumulative.",
         content((String = "text/plain"), (String = "application/openmetrics-text"))),
 ))]
@@ -32,7 +32,7 @@ pub(super) async fn cumulative(
 }
 
 /// Values of the last completed report period, as gala-gopher's consumers need them.
-#[utoipa::path(get, path = "/metrics/per_period", tag = "metrics", responses(
+#[utoipa::path(get, path = "/metrics/per_period", operation_id = "get_metrics_per_period", tag = "metrics", responses(
     (status = 200, description = "Text with timestamps and without HELP and TYPE; empty before the first period has ended.",
         content((String = "text/plain"))),
 ))]

@@ -21,7 +21,7 @@
 //! | `/` | GET | `metrics` |
 //!
 //! Whatever has GET has HEAD. A body is read by `body`, a query by `query`, a refusal is written by `error`;
-//! `listen` makes the sockets and `serve` the servers.
+//! `listen` makes the sockets, `serve` the servers, and `peer` looks at who is on the unix socket.
 
 mod answer;
 mod body;
@@ -34,13 +34,14 @@ mod metrics;
 mod native;
 mod openapi;
 mod parts;
+mod peer;
 mod query;
 mod routes;
 mod serve;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use health::Readiness;
+pub use health::{PROBES_INIT, Readiness};
 pub use listen::{Addresses, BindError, Sockets};
 pub use openapi::openapi;
 pub use parts::{ENCODERS, Exposition, LogLevel, Metrics, Parts, SaveError, Saver, Targets, View};

@@ -120,7 +120,7 @@ pub fn openapi() -> String {
 }
 
 /// This document.
-#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "daemon", responses(
+#[utoipa::path(get, path = "/api/v1/openapi.json", operation_id = "get_openapi", tag = "daemon", responses(
     (status = 200, description = "The OpenAPI document of this version.", body = Object),
     (status = 400, description = "A query key, of which there are none.", content_type = "application/problem+json", body = Problem),
 ))]

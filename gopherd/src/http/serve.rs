@@ -2,11 +2,13 @@
 
 use super::listen::Sockets;
 use super::parts::Parts;
+use super::peer;
 use super::routes::{contain, metrics, rest};
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -56,18 +58,23 @@ pub fn serve(sockets: Sockets, parts: &Parts, limits: &Limits) -> io::Result<Ser
         socket: sockets.unix.as_ref().map(|(_, path)| path.clone()),
         drain: limits.drain,
     };
+    let group = servers.socket.as_ref().and_then(|path| Some(std::fs::metadata(path).ok()?.gid()));
     // Both servers are built alike; their factories are of different types, which no function can be.
     macro_rules! server {
         ($routes:path) => {{
             let parts = web::Data::new(parts.clone());
-            HttpServer::new(move || App::new().wrap(from_fn(contain)).configure($routes(parts.clone())))
-                .workers(1)
-                .disable_signals()
-                .max_connections(limits.max_connections)
-                .client_request_timeout(limits.head_timeout)
-                .client_disconnect_timeout(LINGER)
-                .keep_alive(limits.keep_alive)
-                .shutdown_timeout(limits.drain.as_secs())
+            HttpServer::new(move || {
+                let app = App::new().wrap(from_fn(contain)).wrap(from_fn(peer::check));
+                app.configure($routes(parts.clone()))
+            })
+            .on_connect(move |connection, data| peer::note(connection, data, group))
+            .workers(1)
+            .disable_signals()
+            .max_connections(limits.max_connections)
+            .client_request_timeout(limits.head_timeout)
+            .client_disconnect_timeout(LINGER)
+            .keep_alive(limits.keep_alive)
+            .shutdown_timeout(limits.drain.as_secs())
         }};
     }
     if sockets.rest.is_some() || sockets.unix.is_some() {

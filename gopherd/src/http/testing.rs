@@ -174,10 +174,10 @@ pub(crate) fn parts_with(start_deadline: Duration, saved: Result<Saved, SaveErro
     readiness.serving();
     Parts {
         manager,
-        metrics: beside.clone(),
-        targets: beside.clone(),
+        metrics: Arc::<Beside>::clone(&beside),
+        targets: Arc::<Beside>::clone(&beside),
         readiness,
-        saver: beside.clone(),
+        saver: Arc::<Beside>::clone(&beside),
         log_level: beside,
         env: Env::default(),
         body_timeout: Duration::from_secs(10),

@@ -4,8 +4,8 @@
 use super::{Answer, Change, Handle, Item, Limits, Origin, StateName, World, manager};
 use crate::feature::{Edit, PidLookup, ProblemKind, Selection, Wanted};
 use probe_core::{
-    Batch, Descriptor, Env, Order, Outcome, ParamSpec, Poll, Polled, ProbeError, ProcKey, Scope, ScopeUse,
-    SubProbe, Tick, params,
+    Batch, Descriptor, Env, Order, Outcome, Poll, Polled, ProbeError, ProcKey, Scope, ScopeUse, SubProbe,
+    Tick, params,
 };
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
 use proptest::{prop_assert, prop_assert_eq};
@@ -57,7 +57,7 @@ const fn sub(name: &'static str, default: bool) -> SubProbe {
 
 const SUBS: &[SubProbe] = &[sub("first", true), sub("second", true), sub("broken", false)];
 
-static PARAMS: [&ParamSpec; 2] = [&params::REPORT_PERIOD, &params::DROPS_THR];
+static PARAMS: &[&probe_core::ParamSpec] = &[&params::REPORT_PERIOD, &params::DROPS_THR];
 
 const fn fake(name: &'static str, build: Option<probe_core::Build>) -> Descriptor {
     Descriptor {
@@ -65,7 +65,7 @@ const fn fake(name: &'static str, build: Option<probe_core::Build>) -> Descripto
         summary: "A fake.",
         sub_probes: SUBS,
         scope: ScopeUse::Processes,
-        params: &PARAMS,
+        params: PARAMS,
         tables: &[],
         build,
     }

@@ -1,7 +1,7 @@
 //! `POST /api/v1/probes:apply`: several features in one transaction.
 
 use super::{DOOR, expect_type};
-use crate::feature::{Path, Problem, transaction};
+use crate::feature::{Edit, Path, Problem};
 use crate::http::error::{Refusal, UNFINISHED};
 use crate::http::openapi::ApplyErrors;
 use crate::http::parts::Parts;
@@ -20,7 +20,7 @@ struct ApplyQuery {
 }
 
 /// All features' changes take effect, or none.
-#[utoipa::path(post, path = "/api/v1/probes:apply", tag = "probes",
+#[utoipa::path(post, path = "/api/v1/probes:apply", operation_id = "apply_probes", tag = "probes",
     params(("dry_run" = Option<bool>, Query, description = "Check everything, change nothing.")),
     request_body = ApplyRequest,
     responses(
@@ -35,7 +35,7 @@ pub(in crate::http) async fn apply(
     let ApplyQuery { dry_run } = query::parse(&request)?;
     expect_type(&request, "application/json")?;
     let body = body::read(&request, payload, DOOR, parts.body_timeout).await?;
-    let edits = transaction(&body).map_err(|problem| Refusal::problem(DOOR, &problem))?;
+    let edits = Edit::apply(&body).map_err(|problem| Refusal::problem(DOOR, &problem))?;
     let views = parts.manager.views();
     let mut items = Vec::with_capacity(edits.len());
     for (feature, edit) in edits {

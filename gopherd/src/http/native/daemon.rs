@@ -11,7 +11,7 @@ use gopher_api::{LogLevelDocument, Saved};
 use std::sync::Arc;
 
 /// Writes the present set to probes.init.
-#[utoipa::path(post, path = "/api/v1/probes:save", tag = "probes",
+#[utoipa::path(post, path = "/api/v1/probes:save", operation_id = "save_probes", tag = "probes",
     request_body(description = "Nothing; its type must be JSON all the same.", content((Object = "application/json"))),
     responses(
         (status = 200, description = "It is on disk.", body = Saved),
@@ -42,7 +42,7 @@ pub(in crate::http) async fn save(
 }
 
 /// The minimum level of the daemon's log.
-#[utoipa::path(get, path = "/api/v1/log-level", tag = "daemon", responses(
+#[utoipa::path(get, path = "/api/v1/log-level", operation_id = "get_log_level", tag = "daemon", responses(
     (status = 200, description = "The level.", body = LogLevelDocument),
     (status = 400, description = "A query key, of which there are none.", content_type = "application/problem+json", body = gopher_api::Problem),
 ))]
@@ -55,7 +55,7 @@ pub(in crate::http) async fn log_level(
 }
 
 /// Changes it until the daemon ends or reads its configuration again.
-#[utoipa::path(put, path = "/api/v1/log-level", tag = "daemon", request_body = LogLevelDocument, responses(
+#[utoipa::path(put, path = "/api/v1/log-level", operation_id = "put_log_level", tag = "daemon", request_body = LogLevelDocument, responses(
     (status = 200, description = "The level now.", body = LogLevelDocument),
     (status = 400, description = "No such level, or a query key.", content_type = "application/problem+json", body = gopher_api::Problem),
     (status = 408, description = "The body did not arrive in time.", content_type = "application/problem+json", body = gopher_api::Problem),

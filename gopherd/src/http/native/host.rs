@@ -21,7 +21,7 @@ const RUNTIMES: &[(&str, &str)] = &[
 ];
 
 /// The kernel and the host.
-#[utoipa::path(get, path = "/api/v1/capabilities", tag = "daemon", responses(
+#[utoipa::path(get, path = "/api/v1/capabilities", operation_id = "get_capabilities", tag = "daemon", responses(
     (status = 200, description = "What is offered here.", body = Capabilities),
     (status = 400, description = "A query key, of which there are none.", content_type = "application/problem+json", body = gopher_api::Problem),
 ))]

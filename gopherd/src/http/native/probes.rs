@@ -5,6 +5,7 @@ use super::{DOOR, expect_type, find};
 use crate::feature::{Edit, Problem};
 use crate::http::document::{self, Beside};
 use crate::http::error::{Refusal, UNFINISHED};
+use crate::http::health::PROBES_INIT;
 use crate::http::openapi::{ChangeErrors, ReadErrors};
 use crate::http::parts::Parts;
 use crate::http::query::{self, Nothing};
@@ -15,7 +16,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use gopher_api::{ProbeDocument, ProbeList};
 
 /// Every feature: what it is and how it fares.
-#[utoipa::path(get, path = "/api/v1/probes", tag = "probes", responses(
+#[utoipa::path(get, path = "/api/v1/probes", operation_id = "list_probes", tag = "probes", responses(
     (status = 200, description = "Every feature.", body = ProbeList),
     (status = 400, description = "A query key, of which there are none.", content_type = "application/problem+json", body = gopher_api::Problem),
 ))]
@@ -25,12 +26,14 @@ pub(in crate::http) async fn list(
 ) -> Result<HttpResponse, Refusal> {
     let Nothing {} = query::parse(&request)?;
     let items = parts.manager.views().all().map(|view| document::item(&view));
-    let list = ProbeList { items: items.collect(), problems: parts.readiness.problems() };
+    let mut problems = parts.readiness.problems();
+    problems.retain(|problem| problem.source == PROBES_INIT);
+    let list = ProbeList { items: items.collect(), problems };
     Ok(answer::json(StatusCode::OK, &list))
 }
 
 /// The probe document.
-#[utoipa::path(get, path = "/api/v1/probes/{feature}", tag = "probes",
+#[utoipa::path(get, path = "/api/v1/probes/{feature}", operation_id = "get_probe", tag = "probes",
     params(("feature" = String, Path, description = "Name of a feature.")),
     responses(
         (status = 200, description = "The document.", body = ProbeDocument,
@@ -48,7 +51,7 @@ pub(in crate::http) async fn get(
 }
 
 /// The desired configuration, whole.
-#[utoipa::path(put, path = "/api/v1/probes/{feature}", tag = "probes",
+#[utoipa::path(put, path = "/api/v1/probes/{feature}", operation_id = "put_probe", tag = "probes",
     params(
         ("feature" = String, Path, description = "Name of a feature."),
         ("If-Match" = Option<String>, Header, description = "Only if the generation is this one, as in `\"3\"`."),
@@ -69,7 +72,7 @@ pub(in crate::http) async fn put(
 }
 
 /// A merge patch (RFC 7396); null restores the default.
-#[utoipa::path(patch, path = "/api/v1/probes/{feature}", tag = "probes",
+#[utoipa::path(patch, path = "/api/v1/probes/{feature}", operation_id = "patch_probe", tag = "probes",
     params(
         ("feature" = String, Path, description = "Name of a feature."),
         ("If-Match" = Option<String>, Header, description = "Only if the generation is this one, as in `\"3\"`."),
@@ -90,7 +93,7 @@ pub(in crate::http) async fn patch(
 }
 
 /// Stops the probe and forgets its configuration.
-#[utoipa::path(delete, path = "/api/v1/probes/{feature}", tag = "probes",
+#[utoipa::path(delete, path = "/api/v1/probes/{feature}", operation_id = "forget_probe", tag = "probes",
     params(
         ("feature" = String, Path, description = "Name of a feature."),
         ("If-Match" = Option<String>, Header, description = "Only if the generation is this one, as in `\"3\"`."),

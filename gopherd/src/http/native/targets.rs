@@ -19,7 +19,7 @@ struct TargetQuery {
 }
 
 /// What the scope resolves to now, and why a pid is or is not matched.
-#[utoipa::path(get, path = "/api/v1/targets", tag = "probes",
+#[utoipa::path(get, path = "/api/v1/targets", operation_id = "get_targets", tag = "probes",
     params(
         ("feature" = String, Query, description = "Name of a feature."),
         ("pid" = Option<u32>, Query, description = "A pid to explain."),

@@ -2,7 +2,7 @@
 
 use super::{Listener, Reply, ask, get, send};
 use crate::http::testing::{parts, parts_with};
-use crate::http::{Parts, SaveError};
+use crate::http::{PROBES_INIT, Parts, SaveError};
 use actix_web::test::TestRequest;
 use serde_json::json;
 use std::time::Duration;
@@ -157,14 +157,15 @@ async fn a_transaction_takes_effect_whole_or_not_at_all() {
 #[actix_web::test]
 async fn the_list_says_what_each_feature_is_and_what_is_wrong_with_the_daemon() {
     let parts = parts();
-    parts.readiness.set("probes_init", vec!["probes.init:3: no such feature".into()]);
+    parts.readiness.set("kafka", vec!["no broker answers".into()]);
+    parts.readiness.set(PROBES_INIT, vec!["probes.init:3: no such feature".into()]);
     let list = get(&parts, "/api/v1/probes").await.json();
     let names: Vec<&str> =
         list["items"].as_array().unwrap().iter().map(|i| i["feature"].as_str().unwrap()).collect();
     assert_eq!(names, ["tcp", "io", "slow", "planned"]);
     assert_eq!(
         list["problems"],
-        json!([{"source": "probes_init", "detail": "probes.init:3: no such feature"}])
+        json!([{"source": "probes.init", "detail": "probes.init:3: no such feature"}])
     );
     let tcp = &list["items"][0];
     assert_eq!((&tcp["state"], &tcp["scope"]), (&json!("stopped"), &json!("processes")));
@@ -237,7 +238,8 @@ async fn capabilities_tell_about_this_kernel() {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let held = status.lines().find_map(|line| line.strip_prefix("CapEff:\t")).unwrap();
     let held = u64::from_str_radix(held, 16).unwrap().count_ones();
-    assert_eq!(document["capabilities"].as_array().unwrap().len() as u32, held, "{document}");
+    let told = document["capabilities"].as_array().unwrap().len();
+    assert_eq!(u32::try_from(told), Ok(held), "{document}");
 }
 
 #[actix_web::test]

@@ -55,3 +55,13 @@ fn every_reference_is_defined() {
         assert!(document.pointer(pointer).is_some(), "{pointer}");
     }
 }
+
+#[test]
+fn every_operation_has_a_name_of_its_own() {
+    let text = openapi();
+    let mut names: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("\"operationId\":")).collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!((names.len(), all), (19, 19), "{names:?}");
+}
