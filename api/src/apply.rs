@@ -18,6 +18,8 @@ pub struct ApplyRequest {
 pub struct ApplyResult {
     /// Nothing was changed.
     pub dry_run: bool,
+    /// Grows with every accepted request that changes something.
+    pub generation: u64,
     /// By feature.
     pub probes: BTreeMap<String, Applied>,
 }

@@ -83,7 +83,6 @@ pub enum LogLevel {
     Warn,
     Info,
     Debug,
-    Trace,
 }
 
 #[cfg(test)]

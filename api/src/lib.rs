@@ -13,6 +13,7 @@ mod host;
 mod list;
 mod probe;
 mod problem;
+mod saved;
 mod target;
 
 pub use apply::{Applied, ApplyRequest, ApplyResult};
@@ -23,4 +24,5 @@ pub use host::{Capabilities, ContainerRuntime, LogLevel, LogLevelDocument, Ready
 pub use list::{ParamDocument, ParamType, ProbeItem, ProbeList, ScopeDocument, SubProbeItem};
 pub use probe::{Cost, ProbeDocument, ProbeState, Status, SubProbeState, SubProbeStatus, Targets};
 pub use problem::{Fault, Problem};
+pub use saved::Saved;
 pub use target::{Target, TargetPage, Verdict};

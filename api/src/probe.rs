@@ -108,6 +108,9 @@ pub struct Targets {
 /// What a feature costs. A number is absent while it is not known.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Cost {
+    /// CPU time of its thread, over all its runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_ns: Option<u64>,
     /// CPU time of its thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_ns_per_s: Option<u64>,

@@ -13,6 +13,7 @@ use crate::manager::{self, Handle};
 use crate::meta::MetaCache;
 use crate::pipeline::{self, Losses, Pipeline, SubjectLabels};
 use crate::scope::{RESCAN_INTERVAL, ScopeEngine};
+use crate::selfmetrics::SelfMetrics;
 use crate::signals::{Asked, Signals};
 use crate::startset::{Applied, StartSet, Target, apply};
 use crate::store::{self, Store};
@@ -130,7 +131,8 @@ impl App {
         warnings.iter().for_each(|warning| tracing::warn!("configuration: {warning}"));
         problems.iter().for_each(|problem| tracing::error!("configuration: {problem}"));
         let host = config.host();
-        let (machine, machine_problem) = machine_id::obtain(&config.global.machine_id, &config.paths.state, &host);
+        let (machine, machine_problem) =
+            machine_id::obtain(&config.global.machine_id, &config.paths.state, &host);
         tracing::info!(machine_id = machine.label, source = ?machine.source, "this host");
         readiness.set("configuration", problems.iter().map(ToString::to_string).collect());
         readiness.set("log", log_problem.into_iter().collect());
@@ -209,9 +211,7 @@ impl App {
             let report = move |problems| readiness.set("saving probes", problems);
             tokio::spawn(start_set.clone().save_on_change(report));
         }
-        let shown = serving::Shown::new(&config, Arc::clone(&store), manager.clone(), scope.clone(), losses)?
-            .with_channels(Arc::clone(&channels))
-            .with_log(log.clone());
+        let shown = serving::Shown::new(&config, Arc::clone(&store), SelfMetrics);
         let parts = Parts {
             manager: manager.clone(),
             metrics: Arc::new(shown),
@@ -228,7 +228,8 @@ impl App {
             head_timeout: config.rest_api_server.body_timeout,
             ..crate::http::Limits::default()
         };
-        let servers = crate::http::serve(sockets, &parts, &limits).context("the HTTP servers cannot be started")?;
+        let servers =
+            crate::http::serve(sockets, &parts, &limits).context("the HTTP servers cannot be started")?;
 
         let applied = Applied::default();
         tokio::spawn(first_set(manager.clone(), init.clone(), applied.clone(), readiness.clone()));

@@ -4,18 +4,29 @@
 //! leaves the rest to its neighbours. Probes are in `probes`, their vocabulary in `probe-core`.
 #![forbid(unsafe_code)]
 
+pub mod app;
 pub mod atomic;
+pub mod channels;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod ctl;
+pub mod expose;
 pub mod feature;
+pub mod http;
 pub mod initfile;
 pub mod lock;
 pub mod logging;
 pub mod machine_id;
 pub mod manager;
 pub mod meta;
+pub mod pipeline;
 pub mod rotating_file;
 pub mod scope;
+pub mod selfmetrics;
+pub mod serving;
 pub mod signals;
+pub mod startset;
+pub mod store;
 pub mod systemd;
+pub mod world;

@@ -23,7 +23,8 @@ fn main() -> ExitCode {
     let sources = find::gather(cli.config.as_deref(), &candidates, std::env::vars_os(), cli.settings());
     let loaded = load(&sources);
     if cli.check_config {
-        let init = app::read_init(loaded.as_ref().map_or_else(|rejected| &rejected.init, |loaded| &loaded.init));
+        let init =
+            app::read_init(loaded.as_ref().map_or_else(|rejected| &rejected.init, |loaded| &loaded.init));
         let (report, code) = check::report(loaded.as_ref(), &init, &app::validate_line);
         return print(&report, code);
     }

@@ -52,7 +52,8 @@ pub async fn apply(manager: &Handle, source: &str, text: &[u8], applied: &Applie
     }
     // Sent in order and answered together: a slow start does not hold back the lines after it, and the
     // manager keeps the order of lines about one feature.
-    let answers = changes.into_iter().map(|(line, feature, change)| async move { (line, feature, change.await) });
+    let answers =
+        changes.into_iter().map(|(line, feature, change)| async move { (line, feature, change.await) });
     for (line, feature, answer) in join_all(answers).await {
         match answer {
             Ok(changed) => changed.iter().flat_map(|part| &part.warnings).for_each(|warning| {

@@ -83,7 +83,12 @@ fn render(process: &ProcessLabels, user: Option<&UserLabel>, detailed: bool) -> 
 }
 
 impl Labels for SubjectLabels {
-    fn fragment(&self, feature: &'static str, table: &'static Table, subject: Subject) -> Option<Arc<Fragment>> {
+    fn fragment(
+        &self,
+        feature: &'static str,
+        table: &'static Table,
+        subject: Subject,
+    ) -> Option<Arc<Fragment>> {
         match subject {
             Subject::Process(key) => self.process(feature, table, key),
             Subject::Host | Subject::Cgroup { .. } => Some(Arc::clone(&self.none)),
@@ -97,8 +102,11 @@ mod tests {
 
     #[test]
     fn only_the_proc_entity_says_how_a_process_was_started() {
-        let process =
-            ProcessLabels { comm: "redis".into(), cmdline: "redis-server *:6379".into(), start_time: "42".into() };
+        let process = ProcessLabels {
+            comm: "redis".into(),
+            cmdline: "redis-server *:6379".into(),
+            start_time: "42".into(),
+        };
         let user: UserLabel = Arc::new(("team".to_owned(), "db".to_owned()));
         let names = |detailed| {
             let fragment = render(&process, Some(&user), detailed);

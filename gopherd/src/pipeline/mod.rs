@@ -84,10 +84,9 @@ impl Pipeline {
             self.losses.add(Loss { stage: "collect", owner: feature, reason }, *count);
         }
         let ingested = self.store.ingest(feature, *run, batch, &*self.labels);
-        for (reason, count) in [
-            ("unknown_subject", ingested.unknown_subject),
-            ("duplicate", ingested.duplicates),
-        ] {
+        for (reason, count) in
+            [("unknown_subject", ingested.unknown_subject), ("duplicate", ingested.duplicates)]
+        {
             self.losses.add(Loss { stage: "pipeline", owner: feature, reason }, count);
         }
         // A late batch is one of a probe that was stopped: nobody wants it, so it is no loss.
@@ -100,7 +99,10 @@ impl Pipeline {
         for view in self.views.all() {
             let Some(config) = &view.config else { continue };
             if self.store.expire(view.descriptor.name, config.params.report_period(), now) {
-                tracing::warn!(probe = view.descriptor.name, "no report for three periods; its series are gone");
+                tracing::warn!(
+                    probe = view.descriptor.name,
+                    "no report for three periods; its series are gone"
+                );
             }
         }
     }

@@ -69,7 +69,9 @@ impl Metrics for Shown {
         let content_type = self.write(view, negotiate::format(accept), &mut work.text);
         let mut encoding = negotiate::encoding(accept_encoding);
         let mut body = Vec::new();
-        if encoding == Encoding::Identity || work.compressor.compress(encoding, &work.text, &mut body).is_err() {
+        if encoding == Encoding::Identity
+            || work.compressor.compress(encoding, &work.text, &mut body).is_err()
+        {
             // Without memory to compress the plain body is still a right answer.
             encoding = Encoding::Identity;
             body.clear();

@@ -1,0 +1,168 @@
+//! A feature's picture as the native documents. Pure: from the manager's view and two numbers that others know.
+
+use super::parts::Parts;
+use crate::feature::{FeatureConfig, Wanted, native_document};
+use crate::manager::{FeatureView, StateName, SubProbeView};
+use gopher_api::{
+    Cost, ParamDocument, ParamType, ProbeConfig, ProbeDocument, ProbeItem, ProbeState, ScopeDocument, Status,
+    SubProbeItem, SubProbeState, SubProbeStatus, Targets,
+};
+use probe_core::params::TextRule;
+use probe_core::{ParamKind, ParamSpec, ScopeUse, SubProbe};
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+/// What the view does not know: what other parts of the daemon hold for the feature.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Beside {
+    pub(super) targets: Targets,
+    pub(super) series: u64,
+}
+
+impl Beside {
+    pub(super) fn of(parts: &Parts, view: &FeatureView) -> Self {
+        let feature = view.descriptor.name;
+        Self { targets: parts.targets.counts(feature), series: parts.metrics.series(feature) }
+    }
+}
+
+fn rfc3339(at: SystemTime) -> String {
+    humantime::format_rfc3339_millis(at).to_string()
+}
+
+pub(super) fn state(name: StateName) -> ProbeState {
+    match name {
+        StateName::Stopped => ProbeState::Stopped,
+        StateName::Starting => ProbeState::Starting,
+        StateName::Running => ProbeState::Running,
+        StateName::Degraded => ProbeState::Degraded,
+        StateName::Failed => ProbeState::Failed,
+        StateName::Stopping => ProbeState::Stopping,
+        StateName::Unavailable => ProbeState::Unavailable,
+    }
+}
+
+/// How the feature fares.
+pub(super) fn status(view: &FeatureView, beside: Beside) -> Status {
+    let sub_probes = view.sub_probes.iter().map(|sub| SubProbeStatus {
+        name: sub.name.to_owned(),
+        state: if sub.running { SubProbeState::Running } else { SubProbeState::Unsupported },
+        missing: sub.missing.clone(),
+    });
+    let dropped = view.gauges.dropped.load(Ordering::Relaxed);
+    Status {
+        state: state(view.state),
+        since: rfc3339(view.since),
+        error: view.error.clone(),
+        attempts: (view.attempts > 0).then_some(view.attempts),
+        retry_at: view.retry_at.map(rfc3339),
+        sub_probes: sub_probes.collect(),
+        targets: beside.targets,
+        lost: BTreeMap::from([("queue".to_owned(), dropped)]),
+        series: beside.series,
+        cost: cost(view),
+    }
+}
+
+fn cost(view: &FeatureView) -> Cost {
+    Cost {
+        cpu_ns: Some(view.gauges.cpu_ns.load(Ordering::Relaxed)),
+        memory_bytes: Some(view.gauges.memory_bytes.load(Ordering::Relaxed)),
+        ..Cost::default()
+    }
+}
+
+/// The probe document. A feature that was never configured shows what an empty PUT would make of it.
+pub(super) fn probe(view: &FeatureView, beside: Beside, warnings: Vec<String>) -> ProbeDocument {
+    let never = FeatureConfig { state: Wanted::Stopped, ..FeatureConfig::default() };
+    let config = native_document(view.config.as_ref().unwrap_or(&never));
+    ProbeDocument {
+        feature: view.descriptor.name.to_owned(),
+        generation: view.generation,
+        config: serde_json::from_value(config).unwrap_or_else(|error| {
+            tracing::error!(%error, feature = view.descriptor.name, "a configuration has no document");
+            ProbeConfig::default()
+        }),
+        status: status(view, beside),
+        warnings,
+    }
+}
+
+/// The feature as listed.
+pub(super) fn item(view: &FeatureView) -> ProbeItem {
+    let descriptor = view.descriptor;
+    ProbeItem {
+        feature: descriptor.name.to_owned(),
+        summary: descriptor.summary.to_owned(),
+        generation: view.generation,
+        state: state(view.state),
+        scope: match descriptor.scope {
+            ScopeUse::None => ScopeDocument::None,
+            ScopeUse::Processes => ScopeDocument::Processes,
+            ScopeUse::Containers => ScopeDocument::Containers,
+            ScopeUse::ProcessesAndContainers => ScopeDocument::ProcessesAndContainers,
+        },
+        sub_probes: descriptor.sub_probes.iter().map(|sub| sub_probe(view, sub)).collect(),
+        params: descriptor.params.iter().map(|spec| param(spec)).collect(),
+        cost: cost(view),
+    }
+}
+
+/// A sub-probe is taken to be available until its probe has said that it is not.
+fn sub_probe(view: &FeatureView, sub: &SubProbe) -> SubProbeItem {
+    let tried: Option<&SubProbeView> = view.sub_probes.iter().find(|tried| tried.name == sub.name);
+    let missing = match tried {
+        _ if view.descriptor.build.is_none() => vec!["not supported in the current version".to_owned()],
+        Some(tried) => tried.missing.clone(),
+        None => Vec::new(),
+    };
+    SubProbeItem {
+        name: sub.name.to_owned(),
+        summary: sub.summary.to_owned(),
+        default: sub.default,
+        needs_scope: sub.needs_scope,
+        available: missing.is_empty(),
+        missing,
+    }
+}
+
+fn param(spec: &ParamSpec) -> ParamDocument {
+    let mut out = ParamDocument {
+        key: spec.key.to_owned(),
+        doc: spec.doc.to_owned(),
+        unit: spec.unit.to_owned(),
+        kind: ParamType::Devices,
+        default: serde_json::json!([]),
+        min: None,
+        max: None,
+        zero_is_off: false,
+        power_of_two: false,
+        allowed: Vec::new(),
+        max_bytes: None,
+        live: spec.live,
+    };
+    let words = |allowed: &[&str]| allowed.iter().map(|&word| word.to_owned()).collect();
+    match spec.kind {
+        ParamKind::Int { default, min, max, zero_is_off, power_of_two } => {
+            (out.kind, out.default) = (ParamType::Integer, default.into());
+            (out.min, out.max) = (Some(min), Some(max));
+            (out.zero_is_off, out.power_of_two) = (zero_is_off, power_of_two);
+        }
+        ParamKind::Text { default, max_len, rule } => {
+            (out.kind, out.default) = (ParamType::Text, default.into());
+            out.max_bytes = Some(max_len as u64);
+            match rule {
+                TextRule::OneOf(allowed) => out.allowed = words(allowed),
+                TextRule::Path | TextRule::HostPort => {}
+            }
+        }
+        // One device is a text; none is the empty one.
+        ParamKind::Devices => out.default = "".into(),
+        ParamKind::Words { allowed } => (out.kind, out.allowed) = (ParamType::Words, words(allowed)),
+        ParamKind::Pairs { max_len, .. } => {
+            (out.kind, out.max_bytes) = (ParamType::Pairs, Some(max_len as u64));
+        }
+    }
+    out
+}

@@ -1,0 +1,52 @@
+//! HTTP: both doors, the metrics endpoints, health. A handler extracts, asks the part that knows, and answers;
+//! it decides nothing. Leaves to others: what a request means (`feature`), what is done about it (`manager`),
+//! how metrics are encoded (`expose`).
+//!
+//! | path | methods | file |
+//! |---|---|---|
+//! | REST listener and unix socket | | |
+//! | `/<feature>` | GET PUT | `compat` |
+//! | `/api/v1/probes` | GET | `native/probes` |
+//! | `/api/v1/probes/<feature>` | GET PUT PATCH DELETE | `native/probes` |
+//! | `/api/v1/probes:apply` | POST | `native/apply` |
+//! | `/api/v1/probes:save` | POST | `native/daemon` |
+//! | `/api/v1/targets` | GET | `native/targets` |
+//! | `/api/v1/capabilities` | GET | `native/host` |
+//! | `/api/v1/log-level` | GET PUT | `native/daemon` |
+//! | `/api/v1/openapi.json` | GET | `openapi` |
+//! | both listeners and the unix socket | | |
+//! | `/metrics`, `/metrics/cumulative`, `/metrics/per_period` | GET | `metrics` |
+//! | `/healthz`, `/readyz` | GET | `health` |
+//! | metrics listener | | |
+//! | `/` | GET | `metrics` |
+//!
+//! Whatever has GET has HEAD. A body is read by `body`, a query by `query`, a refusal is written by `error`;
+//! `listen` makes the sockets, `serve` the servers, and `peer` looks at who is on the unix socket.
+
+mod answer;
+mod body;
+mod compat;
+mod document;
+mod error;
+mod health;
+mod listen;
+mod metrics;
+mod native;
+mod openapi;
+mod parts;
+mod peer;
+mod query;
+mod routes;
+mod serve;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use health::{PROBES_INIT, Readiness};
+pub use listen::{Addresses, BindError, Sockets};
+pub use openapi::openapi;
+pub use parts::{ENCODERS, Exposition, LogLevel, Metrics, Parts, SaveError, Saver, Targets, View};
+pub use routes::{metrics, rest};
+pub use serve::{Limits, Servers, serve};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! `POST /api/v1/probes:apply`: several features in one transaction.
+
+use super::{DOOR, expect_type};
+use crate::feature::{Edit, Path, Problem};
+use crate::http::error::{Refusal, UNFINISHED};
+use crate::http::openapi::ApplyErrors;
+use crate::http::parts::Parts;
+use crate::http::{answer, body, document, query};
+use crate::manager::{Change, Fault, Item, Origin};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use gopher_api::{Applied, ApplyRequest, ApplyResult};
+use serde::Deserialize;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ApplyQuery {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// All features' changes take effect, or none.
+#[utoipa::path(post, path = "/api/v1/probes:apply", operation_id = "apply_probes", tag = "probes",
+    params(("dry_run" = Option<bool>, Query, description = "Check everything, change nothing.")),
+    request_body = ApplyRequest,
+    responses(
+        (status = 200, description = "All take effect, or would.", body = ApplyResult),
+        ApplyErrors,
+))]
+pub(in crate::http) async fn apply(
+    request: HttpRequest,
+    parts: web::Data<Parts>,
+    payload: web::Payload,
+) -> Result<HttpResponse, Refusal> {
+    let ApplyQuery { dry_run } = query::parse(&request)?;
+    expect_type(&request, "application/json")?;
+    let body = body::read(&request, payload, DOOR, parts.body_timeout).await?;
+    let edits = Edit::apply(&body).map_err(|problem| Refusal::problem(DOOR, &problem))?;
+    let views = parts.manager.views();
+    let mut items = Vec::with_capacity(edits.len());
+    for (feature, edit) in edits {
+        let view = views.get(&feature).ok_or_else(|| {
+            let path = Path::default().key("probes").key(&feature);
+            let detail = "no such feature; GET /api/v1/probes lists them";
+            Refusal::problem(DOOR, &Problem::invalid(path, detail))
+        })?;
+        items.push(Item { feature: view.descriptor.name, edit, if_match: None });
+    }
+    let change = Change { items, dry_run, origin: Origin::Request };
+    let changed =
+        parts.manager.change(change).await.map_err(|faults: Vec<Fault>| Refusal::transaction(&faults))?;
+    if changed.iter().any(|changed| changed.unfinished) {
+        return Err(Refusal::new(DOOR, StatusCode::GATEWAY_TIMEOUT, UNFINISHED));
+    }
+    let generation = *parts.manager.changes().borrow();
+    let applied = changed.into_iter().filter_map(|changed| {
+        let view = views.get(changed.feature)?;
+        let applied = Applied {
+            generation: changed.generation,
+            state: document::state(view.state),
+            warnings: changed.warnings,
+            expected_cost: None,
+        };
+        Some((changed.feature.to_owned(), applied))
+    });
+    Ok(answer::json(StatusCode::OK, &ApplyResult { dry_run, generation, probes: applied.collect() }))
+}

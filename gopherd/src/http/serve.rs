@@ -1,0 +1,124 @@
+//! The servers over the sockets: limits against slow and numerous clients, and an end with a deadline.
+
+use super::listen::Sockets;
+use super::parts::Parts;
+use super::peer;
+use super::routes::{contain, metrics, rest};
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// Limits of either listener. What a request's head may be is the server's own: 128 KiB and 96 headers.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections at the same time (`rest_api_server.max_connections`); more wait to be accepted.
+    pub max_connections: usize,
+    /// How long a request's head may take; a client that is slower gets a 408.
+    pub head_timeout: Duration,
+    /// How long an idle connection is kept.
+    pub keep_alive: Duration,
+    /// How long running requests may go on once the end was asked for; whole seconds.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 512,
+            head_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(75),
+            drain: Duration::from_secs(3),
+        }
+    }
+}
+
+/// How long a connection is kept half open after a refusal, so that a client that still sends its body can
+/// read the answer.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Running servers.
+#[derive(Debug)]
+pub struct Servers {
+    handles: Vec<ServerHandle>,
+    tasks: Vec<JoinHandle<io::Result<()>>>,
+    socket: Option<PathBuf>,
+    drain: Duration,
+}
+
+/// Serves on `sockets` until [`Servers::stop`]. Must be called inside a tokio runtime.
+pub fn serve(sockets: Sockets, parts: &Parts, limits: &Limits) -> io::Result<Servers> {
+    let mut servers = Servers {
+        handles: Vec::new(),
+        tasks: Vec::new(),
+        socket: sockets.unix.as_ref().map(|(_, path)| path.clone()),
+        drain: limits.drain,
+    };
+    let group = servers.socket.as_ref().and_then(|path| Some(std::fs::metadata(path).ok()?.gid()));
+    // Both servers are built alike; their factories are of different types, which no function can be.
+    macro_rules! server {
+        ($routes:path) => {{
+            let parts = web::Data::new(parts.clone());
+            HttpServer::new(move || {
+                let app = App::new().wrap(from_fn(contain)).wrap(from_fn(peer::check));
+                app.configure($routes(parts.clone()))
+            })
+            .on_connect(move |connection, data| peer::note(connection, data, group))
+            .workers(1)
+            .disable_signals()
+            .max_connections(limits.max_connections)
+            .client_request_timeout(limits.head_timeout)
+            .client_disconnect_timeout(LINGER)
+            .keep_alive(limits.keep_alive)
+            .shutdown_timeout(limits.drain.as_secs())
+        }};
+    }
+    if sockets.rest.is_some() || sockets.unix.is_some() {
+        let mut server = server!(rest);
+        if let Some(listener) = sockets.rest {
+            server = server.listen(listener)?;
+        }
+        if let Some((listener, _)) = sockets.unix {
+            server = server.listen_uds(listener)?;
+        }
+        servers.spawn(server.run());
+    }
+    if let Some(listener) = sockets.metrics {
+        servers.spawn(server!(metrics).listen(listener)?.run());
+    }
+    Ok(servers)
+}
+
+impl Servers {
+    fn spawn(&mut self, server: actix_web::dev::Server) {
+        self.handles.push(server.handle());
+        self.tasks.push(tokio::spawn(server));
+    }
+
+    /// No new connection is accepted, running requests may go on for the time that was configured, and then
+    /// everything is closed and the socket file removed.
+    pub async fn stop(self) {
+        let stops = self.handles.iter().map(|handle| handle.stop(true));
+        let all = futures_util::future::join_all(stops);
+        // The server keeps its own deadline; a second more is for a server that does not.
+        if tokio::time::timeout(self.drain + Duration::from_secs(1), all).await.is_err() {
+            tracing::warn!("the HTTP servers did not end in time");
+            futures_util::future::join_all(self.handles.iter().map(|handle| handle.stop(false))).await;
+        }
+        for task in self.tasks {
+            match task.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "an HTTP server ended with an error"),
+                Err(error) => tracing::error!(%error, "an HTTP server panicked"),
+            }
+        }
+        if let Some(socket) = self.socket {
+            // Somebody may have removed it already.
+            let _ = std::fs::remove_file(socket);
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! A served daemon for tests: the real routes over a real manager, with tiny probes on real threads, and
+//! stand-ins for the parts beside it that only answer what a test put into them.
+
+use super::{ENCODERS, Exposition, Metrics, Parts, Readiness, SaveError, Saver, Targets, View};
+use crate::feature::{PidLookup, Selection};
+use crate::manager::{Limits, World, manager};
+use actix_web::web::Bytes;
+use gopher_api::{LogLevel, Saved, Target, TargetPage, Verdict};
+use probe_core::{
+    Batch, Descriptor, Env, Order, Outcome, ParamSpec, Poll, Polled, Probe, ProbeError, ProcKey, Scope,
+    ScopeUse, Starting, SubProbe, Tick, Wake, params,
+};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// The `drops_thr` that makes the fake probe fail.
+const FAILS: i64 = 11;
+
+struct Fake;
+
+impl Poll for Fake {
+    fn apply(&mut self, order: &Order) -> Result<Outcome, ProbeError> {
+        if order.params.int(&params::DROPS_THR) == FAILS {
+            return Err(ProbeError::failed("attaching", "no luck"));
+        }
+        let mut outcome = Outcome::all(&order.sub_probes);
+        outcome.miss("broken", "kernel BTF");
+        Ok(outcome)
+    }
+
+    fn poll(&mut self, _: Tick, _: &mut Batch) -> Result<(), ProbeError> {
+        Ok(())
+    }
+}
+
+/// Is not attached before [`open_gate`], so a start can be caught unfinished.
+struct Slow;
+
+static GATE: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+
+/// Lets every [`Slow`] probe go on.
+pub(crate) fn open_gate() {
+    *GATE.0.lock().expect("the gate") = true;
+    GATE.1.notify_all();
+}
+
+impl Probe for Slow {
+    fn run(self: Box<Self>, start: Starting) -> Result<(), ProbeError> {
+        drop(GATE.1.wait_while(GATE.0.lock().expect("the gate"), |open| !*open).expect("the gate"));
+        let outcome = Outcome::all(&start.order().sub_probes);
+        let mut running = start.attached(outcome)?;
+        while !matches!(running.wait(None), Wake::Stop) {}
+        Ok(())
+    }
+}
+
+const fn sub(name: &'static str, default: bool) -> SubProbe {
+    SubProbe { name, summary: "A part.", aliases: &[], default, needs_scope: false }
+}
+
+static SUBS: &[SubProbe] = &[sub("first", true), sub("broken", false)];
+static PARAMS: [&ParamSpec; 2] = [&params::REPORT_PERIOD, &params::DROPS_THR];
+
+const fn feature(name: &'static str, build: Option<probe_core::Build>) -> Descriptor {
+    Descriptor {
+        name,
+        summary: "A feature of the tests.",
+        sub_probes: SUBS,
+        scope: ScopeUse::Processes,
+        params: &PARAMS,
+        tables: &[],
+        build,
+    }
+}
+
+static TCP: Descriptor = feature("tcp", Some(|_| Box::new(Polled(Fake))));
+static IO: Descriptor = feature("io", Some(|_| Box::new(Polled(Fake))));
+static SLOW: Descriptor = feature("slow", Some(|_| Box::new(Slow)));
+static PLANNED: Descriptor = feature("planned", None);
+
+#[derive(Debug)]
+struct NoWorld;
+
+impl PidLookup for NoWorld {
+    fn process(&self, _: u32) -> Option<ProcKey> {
+        None
+    }
+}
+
+impl World for NoWorld {
+    fn watch(&self, _: &'static str, _: &Selection) -> Scope {
+        Scope::Unset
+    }
+    fn unwatch(&self, _: &'static str) {}
+    fn open(&self, _: &'static str, _: u64) {}
+    fn labels(&self, _: &'static str, _: &[(String, String)]) {}
+    fn close(&self, _: &'static str) {}
+}
+
+struct Beside {
+    saved: Mutex<Result<Saved, SaveError>>,
+    level: Mutex<LogLevel>,
+}
+
+/// The accept header of a scrape that shall panic.
+pub(crate) const PANIC: &str = "application/panic";
+
+impl Metrics for Beside {
+    fn expose(&self, view: View, accept: Option<&str>, accept_encoding: Option<&str>) -> Exposition {
+        assert_ne!(accept, Some(PANIC), "told to");
+        let content_encoding =
+            accept_encoding.is_some_and(|coding| coding.contains("gzip")).then_some("gzip");
+        let body = Bytes::from(format!("# {view:?} {}\n", accept.unwrap_or("-")));
+        Exposition { content_type: "text/plain; version=0.0.4; charset=utf-8", content_encoding, body }
+    }
+
+    fn series(&self, feature: &str) -> u64 {
+        // A panic inside a handler, not inside the encoder.
+        assert_ne!(feature, "slow", "told to");
+        7
+    }
+}
+
+impl Targets for Beside {
+    fn counts(&self, _: &str) -> gopher_api::Targets {
+        gopher_api::Targets { processes: Some(2), containers: None }
+    }
+
+    fn list(&self, feature: &'static str, pid: Option<u32>) -> TargetPage {
+        TargetPage {
+            feature: feature.into(),
+            whole_host: false,
+            items: vec![Target {
+                pid: 1,
+                start_ticks: 2,
+                comm: "init".into(),
+                selector: "snoopers.proc_id[0]".into(),
+            }],
+            more: 0,
+            verdict: pid.map(|pid| Verdict { pid, observed: pid == 1, reason: "because".into() }),
+        }
+    }
+}
+
+impl Saver for Beside {
+    fn save(&self) -> Result<Saved, SaveError> {
+        self.saved.lock().expect("saved").clone()
+    }
+}
+
+impl super::LogLevel for Beside {
+    fn get(&self) -> LogLevel {
+        *self.level.lock().expect("level")
+    }
+    fn set(&self, level: LogLevel) {
+        *self.level.lock().expect("level") = level;
+    }
+}
+
+/// Parts with a manager that waits `start_deadline` for probes, and what saving answers.
+pub(crate) fn parts_with(start_deadline: Duration, saved: Result<Saved, SaveError>) -> Parts {
+    let (outlet, deliveries) = std::sync::mpsc::sync_channel(64);
+    std::thread::Builder::new()
+        .name("drain".into())
+        .spawn(move || while deliveries.recv().is_ok() {})
+        .expect("a thread");
+    let limits = Limits { start_deadline, ..Limits::default() };
+    let features: &[&'static Descriptor] = &[&TCP, &IO, &SLOW, &PLANNED];
+    let (manager, task) = manager(features, Env::default(), outlet, Box::new(NoWorld), limits);
+    tokio::spawn(task);
+    let beside = Arc::new(Beside { saved: Mutex::new(saved), level: Mutex::new(LogLevel::Info) });
+    let readiness = Readiness::default();
+    readiness.serving();
+    Parts {
+        manager,
+        metrics: Arc::<Beside>::clone(&beside),
+        targets: Arc::<Beside>::clone(&beside),
+        readiness,
+        saver: Arc::<Beside>::clone(&beside),
+        log_level: beside,
+        env: Env::default(),
+        body_timeout: Duration::from_secs(10),
+        encoders: Arc::new(Semaphore::new(ENCODERS)),
+    }
+}
+
+/// Parts as a healthy daemon has them.
+pub(crate) fn parts() -> Parts {
+    parts_with(Duration::from_secs(30), Ok(Saved { file: "/etc/gopherd/probes.init".into(), features: 2 }))
+}
