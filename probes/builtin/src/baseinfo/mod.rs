@@ -4,6 +4,7 @@
 //! kept descriptors and its parsing; none knows labels beyond its own.
 
 mod cpu;
+mod disk;
 mod host;
 mod mem;
 mod net;
@@ -53,6 +54,7 @@ pub(crate) static DESCRIPTOR: Descriptor = Descriptor {
         nic::NicRow::TABLE,
         net::TcpRow::TABLE,
         net::UdpRow::TABLE,
+        disk::SystemIostat::TABLE,
         host::HostRow::TABLE,
     ],
     build: Some(|env| Box::new(Polled(Baseinfo::new(env)))),
@@ -88,6 +90,7 @@ const READERS: &[Make] = &[
     ("mem", mem::Mem::boxed),
     ("nic", nic::Nic::boxed),
     ("net", net::Net::boxed),
+    ("disk", disk::Disk::boxed),
     ("host", host::Host::boxed),
 ];
 
