@@ -5,6 +5,7 @@
 
 mod cpu;
 mod disk;
+mod fs;
 mod host;
 mod mem;
 mod net;
@@ -55,6 +56,7 @@ pub(crate) static DESCRIPTOR: Descriptor = Descriptor {
         net::TcpRow::TABLE,
         net::UdpRow::TABLE,
         disk::SystemIostat::TABLE,
+        fs::SystemDf::TABLE,
         host::HostRow::TABLE,
     ],
     build: Some(|env| Box::new(Polled(Baseinfo::new(env)))),
@@ -91,6 +93,7 @@ const READERS: &[Make] = &[
     ("nic", nic::Nic::boxed),
     ("net", net::Net::boxed),
     ("disk", disk::Disk::boxed),
+    ("fs", fs::Fs::boxed),
     ("host", host::Host::boxed),
 ];
 
