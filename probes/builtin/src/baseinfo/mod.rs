@@ -11,6 +11,7 @@ mod mem;
 mod net;
 mod netns;
 mod nic;
+mod proc;
 mod rtnl;
 
 use crate::params::params;
@@ -57,6 +58,7 @@ pub(crate) static DESCRIPTOR: Descriptor = Descriptor {
         net::UdpRow::TABLE,
         disk::SystemIostat::TABLE,
         fs::SystemDf::TABLE,
+        proc::SystemProc::TABLE,
         host::HostRow::TABLE,
     ],
     build: Some(|env| Box::new(Polled(Baseinfo::new(env)))),
@@ -94,6 +96,7 @@ const READERS: &[Make] = &[
     ("net", net::Net::boxed),
     ("disk", disk::Disk::boxed),
     ("fs", fs::Fs::boxed),
+    ("proc", proc::Proc::boxed),
     ("host", host::Host::boxed),
 ];
 
