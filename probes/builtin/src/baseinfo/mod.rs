@@ -4,11 +4,14 @@
 //! kept descriptors and its parsing; none knows labels beyond its own.
 
 mod cpu;
+mod disk;
+mod fs;
 mod host;
 mod mem;
 mod net;
 mod netns;
 mod nic;
+mod proc;
 mod rtnl;
 
 use crate::params::params;
@@ -53,6 +56,9 @@ pub(crate) static DESCRIPTOR: Descriptor = Descriptor {
         nic::NicRow::TABLE,
         net::TcpRow::TABLE,
         net::UdpRow::TABLE,
+        disk::SystemIostat::TABLE,
+        fs::SystemDf::TABLE,
+        proc::SystemProc::TABLE,
         host::HostRow::TABLE,
     ],
     build: Some(|env| Box::new(Polled(Baseinfo::new(env)))),
@@ -88,6 +94,9 @@ const READERS: &[Make] = &[
     ("mem", mem::Mem::boxed),
     ("nic", nic::Nic::boxed),
     ("net", net::Net::boxed),
+    ("disk", disk::Disk::boxed),
+    ("fs", fs::Fs::boxed),
+    ("proc", proc::Proc::boxed),
     ("host", host::Host::boxed),
 ];
 

@@ -1,0 +1,249 @@
+//! The files of one process, reached so that a later process with the same pid can never be mistaken for it:
+//! every one is opened through a descriptor of the process's own directory, which dies with the process.
+//!
+//! For a process whose descriptors are kept a reading costs two `pread` and one `stat`; when the
+//! [`Budget`] is spent, the directory and the files are opened and closed at each reading.
+
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::{Errno, pread};
+use rustix::process::{Resource, getrlimit};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+/// Why a file of a process gave nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Miss {
+    /// The process, or this file of it, is not there.
+    Gone,
+    /// The file is there and may not be read, or not now.
+    Refused,
+}
+
+impl From<Errno> for Miss {
+    fn from(errno: Errno) -> Self {
+        if matches!(errno, Errno::NOENT | Errno::SRCH) { Self::Gone } else { Self::Refused }
+    }
+}
+
+/// Descriptors that may be kept open, over all processes.
+#[derive(Debug)]
+pub(super) struct Budget(usize);
+
+/// Left to the other readers of this folder out of the half that kept descriptors may take.
+const OTHERS: usize = 512;
+
+/// What a process with kept descriptors takes: directory, `stat`, `io`.
+pub(super) const EACH: usize = 3;
+
+impl Budget {
+    /// Half of what this process may open, less what the other readers keep.
+    pub(super) fn of_limit() -> Self {
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        Self::new(usize::try_from(limit / 2).unwrap_or(usize::MAX).saturating_sub(OTHERS))
+    }
+
+    /// As many as `descriptors`.
+    pub(super) fn new(descriptors: usize) -> Self {
+        Self(descriptors)
+    }
+
+    /// Takes the share of one process, if it is left.
+    pub(super) fn take(&mut self) -> bool {
+        let left = self.0.checked_sub(EACH);
+        self.0 = left.unwrap_or(self.0);
+        left.is_some()
+    }
+
+    /// Gives the share of one process back.
+    pub(super) fn give(&mut self) {
+        self.0 = self.0.saturating_add(EACH);
+    }
+}
+
+/// How the open descriptors of a process are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Count {
+    /// The size of `/proc/<pid>/fd`: kernels since 6.2.
+    Size,
+    /// Its entries.
+    Entries,
+}
+
+/// More entries than this are not counted: on an older kernel it would take too long.
+const MAX_ENTRIES: usize = 1 << 16;
+
+/// The `/proc` directory.
+#[derive(Debug)]
+pub(super) struct Root {
+    fd: OwnedFd,
+    count: Count,
+}
+
+fn open_dir(at: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
+    openat(at, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+fn open_file(at: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
+    openat(at, name, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty())
+}
+
+impl Root {
+    /// Opens it and asks the kernel how descriptors are counted here.
+    pub(super) fn open(path: &Path) -> Result<Self, Errno> {
+        let fd = openat(
+            rustix::fs::CWD,
+            path,
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        let is_procfs = rustix::fs::fstatfs(&fd)?.f_type == rustix::fs::PROC_SUPER_MAGIC;
+        let sized =
+            rustix::fs::statat(&fd, "self/fd", rustix::fs::AtFlags::empty()).is_ok_and(|s| s.st_size > 0);
+        Ok(Self { fd, count: if is_procfs && sized { Count::Size } else { Count::Entries } })
+    }
+
+    /// The pids in it, appended to `pids`.
+    pub(super) fn list(&self, pids: &mut Vec<u32>) -> Result<(), Errno> {
+        for entry in rustix::fs::Dir::read_from(&self.fd)? {
+            let name = entry?;
+            let pid = probe_kit::scan::number(name.file_name().to_bytes());
+            pids.extend(pid.and_then(|pid| u32::try_from(pid).ok()));
+        }
+        Ok(())
+    }
+
+    /// Opens the files of the process that has `pid` now.
+    pub(super) fn files(&self, pid: u32) -> Result<Files, Miss> {
+        let dir = open_dir(&self.fd, itoa::Buffer::new().format(pid))?;
+        let stat = open_file(&dir, "stat")?;
+        Ok(Files { dir, stat, io: None, count: self.count })
+    }
+}
+
+/// The files of one process.
+#[derive(Debug)]
+pub(super) struct Files {
+    dir: OwnedFd,
+    stat: OwnedFd,
+    /// Opened when it is first read, again and again while that is refused.
+    io: Option<OwnedFd>,
+    count: Count,
+}
+
+impl Files {
+    /// Reads `stat`.
+    pub(super) fn stat<'b>(&self, buf: &'b mut [u8]) -> Result<&'b [u8], Miss> {
+        read(self.stat.as_fd(), buf)
+    }
+
+    /// Whether the process is still there.
+    pub(super) fn alive(&self) -> bool {
+        self.stat(&mut [0; 1024]).is_ok()
+    }
+
+    /// Reads `io`.
+    pub(super) fn io<'b>(&mut self, buf: &'b mut [u8]) -> Result<&'b [u8], Miss> {
+        let fd = match self.io.take() {
+            Some(fd) => fd,
+            None => open_file(&self.dir, "io")?,
+        };
+        let text = read(fd.as_fd(), buf);
+        self.io = Some(fd);
+        text
+    }
+
+    /// Reads a file that is not worth a kept descriptor. `smaps_rollup` must not have one: it would stay
+    /// bound to the memory that the process had before an exec.
+    pub(super) fn once<'b>(&self, name: &str, buf: &'b mut [u8]) -> Result<&'b [u8], Miss> {
+        read(open_file(&self.dir, name)?.as_fd(), buf)
+    }
+
+    /// Number of open descriptors.
+    pub(super) fn descriptors(&self) -> Result<u64, Miss> {
+        match self.count {
+            Count::Size => {
+                let stat = rustix::fs::statat(&self.dir, "fd", rustix::fs::AtFlags::empty())?;
+                u64::try_from(stat.st_size).map_err(|_| Miss::Refused)
+            }
+            Count::Entries => {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                let entries = rustix::fs::Dir::new(openat(&self.dir, "fd", flags, Mode::empty())?)?;
+                let mut count = 0;
+                for entry in entries.take(MAX_ENTRIES + 2) {
+                    let dots = [&b"."[..], b".."].contains(&entry?.file_name().to_bytes());
+                    count += usize::from(!dots);
+                }
+                if count < MAX_ENTRIES { Ok(count as u64) } else { Err(Miss::Refused) }
+            }
+        }
+    }
+}
+
+/// Reads a small file from its start. The kernel makes these texts in one piece and hands the piece out whole
+/// if it fits, so that one short read is all of it; a text that fills `buf` is refused, for it may go on.
+fn read<'b>(fd: BorrowedFd<'_>, buf: &'b mut [u8]) -> Result<&'b [u8], Miss> {
+    let read = loop {
+        match pread(fd, &mut *buf, 0) {
+            Err(Errno::INTR) => {}
+            other => break other?,
+        }
+    };
+    buf.get(..read).filter(|_| read < buf.len()).ok_or(Miss::Refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use probe_kit::testing::FakeHost;
+
+    #[test]
+    fn the_budget_is_at_most_half_of_what_may_be_open() {
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        assert!(Budget::of_limit().0 as u64 <= limit / 2);
+        let mut budget = Budget::new(2 * EACH + 1);
+        assert!(budget.take() && budget.take() && !budget.take());
+        budget.give();
+        assert!(budget.take() && !budget.take());
+    }
+
+    #[test]
+    fn the_files_of_this_process_are_read_and_its_descriptors_counted_both_ways() {
+        let root = Root::open(Path::new("/proc")).expect("/proc");
+        let mut files = root.files(std::process::id()).expect("this process");
+        let mut buf = [0; 4096];
+        let pid = std::process::id().to_string();
+        assert!(files.stat(&mut buf).expect("stat").starts_with(pid.as_bytes()));
+        assert!(files.io(&mut buf).expect("io").starts_with(b"rchar: "));
+        assert!(files.once("limits", &mut buf).expect("limits").starts_with(b"Limit"));
+        assert_eq!(files.once("no-such-file", &mut buf), Err(Miss::Gone));
+        let many: Vec<_> = (0..500).map(|_| std::fs::File::open("/dev/null").expect("open")).collect();
+        for count in [Count::Entries, root.count] {
+            files.count = count;
+            // Other tests open and close files meanwhile, far fewer than these.
+            assert!(files.descriptors().expect("a count") >= many.len() as u64, "{count:?}");
+        }
+    }
+
+    #[test]
+    fn entries_are_counted_without_the_dots() {
+        let host = FakeHost::new();
+        host.write("proc/7/stat", "x").write("proc/7/fd/0", "").write("proc/7/fd/9", "");
+        let root = Root::open(&host.env().proc).expect("the tree");
+        assert_eq!(root.count, Count::Entries, "sizes of other file systems count nothing");
+        assert_eq!(root.files(7).expect("the process").descriptors(), Ok(2));
+        let mut pids = Vec::new();
+        root.list(&mut pids).expect("listed");
+        assert_eq!(pids, [7]);
+    }
+
+    #[test]
+    fn a_text_that_may_go_on_is_refused() {
+        let host = FakeHost::new();
+        host.write("proc/7/stat", "0123456789");
+        let files = Root::open(&host.env().proc)
+            .and_then(|root| root.files(7).map_err(|_| Errno::IO))
+            .expect("files");
+        assert_eq!(files.stat(&mut [0; 10]), Err(Miss::Refused));
+        assert_eq!(files.stat(&mut [0; 11]).expect("whole").len(), 10);
+    }
+}
