@@ -47,7 +47,8 @@ deny: ## licences, bans and sources of the dependencies
 check-fresh: ## prove `make run` and `make test` in a fresh Debian root (as root; about 2 GiB under a temporary folder)
 	packaging/fresh-root.sh
 
-fuzz: ## each fuzz target for FUZZ_SECONDS (needs cargo-fuzz and a nightly toolchain)
+fuzz: ## each fuzz target for FUZZ_SECONDS=60 (needs a nightly toolchain and g++; installs cargo-fuzz)
+	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 	@for target in $$(cargo +nightly fuzz list); do \
 		cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
