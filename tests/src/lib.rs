@@ -1,1 +1,17 @@
-//! placeholder
+//! The harness of the end-to-end tests: the built daemon as a process, HTTP to it, the text it exposes.
+//!
+//! Owns starting and ending processes, free ports, folders, waiting, and the readers of what comes back.
+//! What is right is said by the test files beside this folder, against the project's contract. Everything
+//! here panics with the reason when it fails, since only tests call it; a failing test prints the daemon's log.
+#![forbid(unsafe_code)]
+
+pub mod daemon;
+pub mod http;
+pub mod process;
+pub mod scrape;
+pub mod wait;
+
+pub use daemon::{Daemon, Setup};
+pub use http::{Client, Response};
+pub use scrape::{Sample, Scrape};
+pub use wait::{eventually, within};

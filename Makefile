@@ -1,0 +1,57 @@
+# Everything a developer or an operator who tries gopherd needs. `make` alone lists the targets.
+#
+# PROFILE=dev (default) or release. `make run` uses dev too: it starts after about half the build time and
+# shares what `make test` compiled; measure with PROFILE=release.
+
+PROFILE ?= dev
+TARGET  := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+BIN     := $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+RUN     := $(CURDIR)/target/run
+FUZZ_SECONDS ?= 60
+# Where rustup puts cargo, for shells that did not read its profile; last, so that PATH decides.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test bench fmt lint deny check-fresh fuzz clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+run: ## install what is missing, build, start the daemon in the foreground under target/run
+	@packaging/bootstrap.sh run
+	cargo build --locked --profile $(PROFILE) --package gopherd --bins
+	@packaging/try.sh $(BIN) $(RUN)
+
+test: ## install what is missing, then every check and every test; what CI runs
+	@packaging/bootstrap.sh test
+	@$(MAKE) --no-print-directory lint deny
+	cargo build --locked --profile $(PROFILE) --workspace --bins
+	cargo test --locked --profile $(PROFILE) --workspace
+
+bench: ## benchmarks, and the time limits that tests must not have
+	@packaging/bootstrap.sh run
+	cargo bench --locked --workspace
+
+fmt: ## format the Rust
+	cargo fmt --all
+
+lint: ## formatting, clippy without a warning, shell scripts
+	cargo fmt --all --check
+	cargo clippy --locked --profile $(PROFILE) --workspace --all-targets -- -D warnings
+	shellcheck .ci/run packaging/*.sh
+
+deny: ## licences, bans and sources of the dependencies
+	cargo deny --locked check --hide-inclusion-graph bans licenses sources
+	@echo "deny: advisories NOT checked here (their database is fetched from the network): cargo deny check advisories"
+
+check-fresh: ## prove `make run` and `make test` in a fresh Debian root (as root; about 2 GiB under a temporary folder)
+	packaging/fresh-root.sh
+
+fuzz: ## each fuzz target for FUZZ_SECONDS=60 (needs a nightly toolchain and g++; installs cargo-fuzz)
+	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+	@for target in $$(cargo +nightly fuzz list); do \
+		cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
+
+clean: ## remove what was built and what `make run` left
+	cargo clean

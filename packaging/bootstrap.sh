@@ -1,0 +1,161 @@
+#!/bin/sh
+# Installs what a machine lacks to build and try gopherd (`run`) or to test it as well (`test`).
+#
+# On Debian and Ubuntu it installs the missing packages and nothing else; elsewhere it names them. With
+# everything in place it asks no package manager anything and ends within a fraction of a second.
+# Servers that only tests start (Prometheus, node_exporter) are unpacked under target/tools, not installed:
+# their packages would start services of their own on a machine with systemd.
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+tools=$here/target/tools
+deny_version=0.20.2
+what=${1:-run}
+min_rust=$(sed -n 's/^rust-version *= *"\(.*\)"/\1/p' "$here/Cargo.toml")
+PATH=$PATH:${CARGO_HOME:-${HOME:-/root}/.cargo}/bin:$tools/usr/bin:/usr/sbin:/sbin
+
+say() { printf 'bootstrap: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# at_least HAVE WANT: true when version HAVE is WANT or newer.
+at_least() {
+	[ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]
+}
+
+case $what in
+run | test) ;;
+*) die "usage: $0 run|test" ;;
+esac
+
+# ---- what is missing -------------------------------------------------------------------------------------
+missing= # pairs of debian-package:rpm-package
+need() { # need COMMAND DEBIAN_PACKAGE RPM_PACKAGE
+	have "$1" || missing="$missing $2:$3"
+}
+
+need curl curl curl
+need make make make
+# A C compiler with headers: rustc links with it and the zstd crate is C.
+if ! printf '#include <stdlib.h>\nint main(void) { return 0; }\n' | cc -x c -o /dev/null - 2>/dev/null; then
+	missing="$missing gcc:gcc libc6-dev:glibc-devel"
+fi
+# cargo reads the registry over TLS.
+[ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/pki/tls/certs/ca-bundle.crt ] ||
+	missing="$missing ca-certificates:ca-certificates"
+
+unpack=
+if [ "$what" = test ]; then
+	need ip iproute2 iproute
+	need ps procps procps-ng
+	need iostat sysstat sysstat
+	need zstd zstd zstd
+	need gzip gzip gzip
+	need shellcheck shellcheck ShellCheck
+	for pair in promtool:prometheus prometheus-node-exporter:prometheus-node-exporter; do
+		have "${pair%%:*}" || unpack="$unpack ${pair#*:}"
+	done
+fi
+
+rust= # why the toolchain does not do; empty when it does
+if ! have cargo || ! have rustc; then
+	rust="there is no cargo"
+else
+	# Asked from / so that a toolchain file of the working directory is not what answers.
+	version=$(cd "$here" && rustc --version 2>/dev/null | cut -d ' ' -f 2)
+	at_least "${version:-0}" "$min_rust" || rust="rustc ${version:-of no version} is older than $min_rust"
+fi
+if [ -z "$rust" ] && [ "$what" = test ]; then
+	have rustfmt || rust="there is no rustfmt"
+	have cargo-clippy || rust="there is no clippy"
+fi
+
+# ---- rpm systems: name the packages ----------------------------------------------------------------------
+if [ -n "$missing$unpack$rust" ] && ! have apt-get; then
+	names=
+	for pair in $missing; do names="$names ${pair#*:}"; done
+	[ -z "$names" ] || say "missing. As root: dnf install$names"
+	[ -z "$rust" ] || say "$rust. As root: dnf install cargo rustfmt clippy   (Rust $min_rust or newer;" \
+		"where the distribution has an older one: https://rustup.rs, then rustup toolchain install stable)"
+	[ -z "$unpack" ] || say "missing for the tests: promtool, prometheus and node_exporter in PATH" \
+		"(the last one under the name prometheus-node-exporter)"
+	exit 1
+fi
+
+# ---- Debian and Ubuntu: install them ---------------------------------------------------------------------
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		env DEBIAN_FRONTEND=noninteractive "$@"
+	elif have sudo; then
+		sudo env DEBIAN_FRONTEND=noninteractive "$@"
+	else
+		die "not root and no sudo here. As root: $*"
+	fi
+}
+
+updated=
+update_once() {
+	[ -n "$updated" ] || as_root apt-get -q update >&2
+	updated=1
+}
+
+install_packages() {
+	say "installing$(printf ' %s' "$@")"
+	update_once
+	as_root apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 install "$@" >&2
+}
+
+candidate() { apt-cache policy "$1" | sed -n 's/^ *Candidate: *\([0-9][0-9.]*\).*/\1/p'; }
+
+# The first of the distribution's toolchains that is new enough. Debian keeps one under names ending in -web
+# (for its browsers) far newer than the release's own; where none will do there may be a package of rustup.
+install_rust() {
+	say "$rust"
+	update_once
+	if at_least "$(candidate cargo)" "$min_rust"; then
+		install_packages cargo rustc rustfmt rust-clippy
+	elif at_least "$(candidate cargo-web)" "$min_rust"; then
+		install_packages cargo-web rustc-web rustfmt-web rust-web-clippy
+	elif [ -n "$(candidate rustup)" ]; then
+		install_packages rustup
+		rustup toolchain install stable --profile minimal -c rustfmt -c clippy
+	else
+		die "no package of this distribution has Rust $min_rust or newer. Install it from https://rustup.rs:" \
+			"curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y -c rustfmt -c clippy"
+	fi
+}
+
+if [ -n "$missing" ]; then
+	names=
+	for pair in $missing; do names="$names ${pair%%:*}"; done
+	# shellcheck disable=SC2086 # a list of package names, split on purpose
+	install_packages $names
+fi
+
+if [ -n "$rust" ]; then
+	if have rustup; then
+		say "$rust"
+		die "this machine's Rust comes from rustup: rustup toolchain install stable -c rustfmt -c clippy"
+	fi
+	install_rust
+fi
+
+if [ -n "$unpack" ]; then
+	say "unpacking$unpack under $tools"
+	update_once
+	mkdir -p "$tools"
+	fetched=$(mktemp -d)
+	trap 'rm -rf "$fetched"' EXIT
+	# apt drops its rights for the download; it must be able to write there.
+	chmod 755 "$fetched"
+	if [ "$(id -u)" = 0 ] && id _apt >/dev/null 2>&1; then chown _apt "$fetched"; fi
+	# shellcheck disable=SC2086 # a list of package names, split on purpose
+	(cd "$fetched" && apt-get -q download $unpack >&2)
+	for package in "$fetched"/*.deb; do dpkg -x "$package" "$tools"; done
+fi
+
+# cargo-deny checks licences, sources and bans; no distribution has it, so it is built once.
+if [ "$what" = test ] && ! have cargo-deny; then
+	say "building cargo-deny $deny_version, once"
+	cargo install --quiet --locked --version "$deny_version" cargo-deny
+fi
