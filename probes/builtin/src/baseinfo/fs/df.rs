@@ -182,8 +182,8 @@ fn percent(used: i128, free: i128) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::mountinfo;
     use super::*;
-    use crate::baseinfo::fs::mountinfo;
     use proptest::prelude::{any, prop_assert, proptest};
 
     fn mounts(lines: &[&str]) -> Vec<Arc<Mount>> {
