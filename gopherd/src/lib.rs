@@ -4,4 +4,6 @@
 //! leaves the rest to its neighbours. Probes are in `probes`, their vocabulary in `probe-core`.
 #![forbid(unsafe_code)]
 
+pub mod expose;
 pub mod feature;
+pub mod store;

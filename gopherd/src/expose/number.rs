@@ -1,0 +1,50 @@
+//! Numbers as Prometheus reads them. Shortest text that reads back as the same number.
+
+/// Appends an integer.
+pub(crate) fn integer(value: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// The whole numbers that an f64 holds exactly.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Appends a finite number: a whole one without a fraction, others in the shortest form (`1e20` for large
+/// ones). The store lets no NaN or infinity in.
+#[allow(clippy::cast_possible_truncation)] // checked: whole and within ±2^53
+pub(crate) fn float(value: f64, out: &mut Vec<u8>) {
+    if value.trunc() == value && value.abs() < EXACT {
+        out.extend_from_slice(itoa::Buffer::new().format(value as i64).as_bytes());
+    } else {
+        out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn text(value: f64) -> String {
+        let mut out = Vec::new();
+        float(value, &mut out);
+        String::from_utf8(out).expect("ASCII")
+    }
+
+    #[test]
+    fn whole_numbers_have_no_fraction_and_others_are_short() {
+        for (value, expected) in
+            [(0.0, "0"), (-0.0, "0"), (3.0, "3"), (-7.5, "-7.5"), (0.1, "0.1"), (1e20, "1e20"), (1.5e-7, "1.5e-7")]
+        {
+            assert_eq!(text(value), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_finite_number_reads_back_as_itself(bits: u64) {
+            let value = f64::from_bits(bits);
+            prop_assume!(value.is_finite());
+            prop_assert_eq!(text(value).parse::<f64>().expect("a number"), value);
+        }
+    }
+}
