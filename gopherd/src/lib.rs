@@ -6,4 +6,5 @@
 
 pub mod expose;
 pub mod feature;
+pub mod sinks;
 pub mod store;

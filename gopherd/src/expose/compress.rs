@@ -36,8 +36,7 @@ impl Compressor {
     }
 
     fn gzip(&mut self, body: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-        let gzip =
-            self.gzip.get_or_insert_with(|| Compress::new_gzip(Compression::new(LEVEL), WINDOW_BITS));
+        let gzip = self.gzip.get_or_insert_with(|| Compress::new_gzip(Compression::new(LEVEL), WINDOW_BITS));
         gzip.reset();
         let mut rest = body;
         loop {
@@ -98,7 +97,9 @@ mod tests {
 
     #[test]
     fn exposition_text_shrinks_at_least_fivefold() {
-        let body: String = (0..2000).map(|i| format!("gala_gopher_nic_rx{{dev=\"eth{i}\",machine_id=\"m\"}} {i}\n")).collect();
+        let body: String = (0..2000)
+            .map(|i| format!("gala_gopher_nic_rx{{dev=\"eth{i}\",machine_id=\"m\"}} {i}\n"))
+            .collect();
         let mut out = Vec::new();
         for encoding in [Encoding::Gzip, Encoding::Zstd] {
             Compressor::default().compress(encoding, body.as_bytes(), &mut out).expect("compressed");

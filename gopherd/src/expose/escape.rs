@@ -80,7 +80,9 @@ mod tests {
 
     #[test]
     fn a_quote_in_a_help_text_is_escaped_in_openmetrics_alone() {
-        for (format, text) in [(Format::Text, "a \"b\" \\\\ \\n"), (Format::OpenMetrics, "a \\\"b\\\" \\\\ \\n")] {
+        for (format, text) in
+            [(Format::Text, "a \"b\" \\\\ \\n"), (Format::OpenMetrics, "a \\\"b\\\" \\\\ \\n")]
+        {
             let mut out = Vec::new();
             help("a \"b\" \\ \n", format, &mut out);
             assert_eq!(String::from_utf8(out).expect("UTF-8"), text);

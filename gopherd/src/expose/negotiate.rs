@@ -18,7 +18,8 @@ fn wishes(header: &str) -> impl Iterator<Item = Wish<'_>> {
     header.split(',').filter_map(|element| {
         let mut params = element.split(';');
         let what = params.next()?.trim();
-        let quality = params.clone().find_map(|param| value(param, "q")).map_or(Some(1.0), |q| q.parse().ok());
+        let quality =
+            params.clone().find_map(|param| value(param, "q")).map_or(Some(1.0), |q| q.parse().ok());
         let quality = quality.filter(|q: &f32| (0.0..=1.0).contains(q)).unwrap_or(0.0);
         (!what.is_empty()).then_some(Wish { what, params, quality })
     })

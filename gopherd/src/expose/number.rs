@@ -32,9 +32,15 @@ mod tests {
 
     #[test]
     fn whole_numbers_have_no_fraction_and_others_are_short() {
-        for (value, expected) in
-            [(0.0, "0"), (-0.0, "0"), (3.0, "3"), (-7.5, "-7.5"), (0.1, "0.1"), (1e20, "1e20"), (1.5e-7, "1.5e-7")]
-        {
+        for (value, expected) in [
+            (0.0, "0"),
+            (-0.0, "0"),
+            (3.0, "3"),
+            (-7.5, "-7.5"),
+            (0.1, "0.1"),
+            (1e20, "1e20"),
+            (1.5e-7, "1.5e-7"),
+        ] {
             assert_eq!(text(value), expected);
         }
     }

@@ -32,9 +32,9 @@ impl Parsed {
 
     /// The one sample of this name and these labels.
     pub(crate) fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        let mut found = self.samples().filter(|sample| {
-            sample.name == name && labels.iter().all(|(n, v)| sample.label(n) == Some(*v))
-        });
+        let mut found = self
+            .samples()
+            .filter(|sample| sample.name == name && labels.iter().all(|(n, v)| sample.label(n) == Some(*v)));
         let value = found.next().map(|sample| sample.value);
         assert!(found.next().is_none(), "more than one {name} {labels:?}");
         value

@@ -51,7 +51,9 @@ fn types_follow_the_format_and_names_do_not() {
         samples
     };
     assert_eq!(sorted(&text), sorted(&open), "the samples are the same in both");
-    assert!(driver.text(Format::Text).contains("# HELP gala_gopher_flow_bytes_total Bytes, from \"here\".\n"));
+    assert!(
+        driver.text(Format::Text).contains("# HELP gala_gopher_flow_bytes_total Bytes, from \"here\".\n")
+    );
     assert!(driver.text(Format::Text).contains("Packets \\\\ frames.\n"));
     assert!(driver.text(Format::OpenMetrics).contains("Bytes, from \\\"here\\\".\n"));
 }
@@ -84,7 +86,13 @@ fn the_prometheus_crate_says_the_same() {
     let ours = probe_core::Histogram::from_buckets(ours.buckets().into(), ours.sum(), None);
     driver.send(|batch| {
         let row = flow("a\"\\\nb", 0);
-        let row = Flow { bytes_total: Some(1 << 40), packets: None, ratio: Some(0.1 + 0.2), rtt: Some(ours), ..row };
+        let row = Flow {
+            bytes_total: Some(1 << 40),
+            packets: None,
+            ratio: Some(0.1 + 0.2),
+            rtt: Some(ours),
+            ..row
+        };
         batch.push(Host, Zero, row);
     });
     let mut theirs = Vec::new();

@@ -11,8 +11,12 @@ pub trait Labels {
     /// Process and container labels, in the order of the reference (1.2). `None` if the subject is not
     /// known (any more): a new row about it is dropped and counted. A subject that is known and has no
     /// labels, the host for one, is an empty fragment.
-    fn fragment(&self, feature: &'static str, table: &'static Table, subject: Subject)
-    -> Option<Arc<Fragment>>;
+    fn fragment(
+        &self,
+        feature: &'static str,
+        table: &'static Table,
+        subject: Subject,
+    ) -> Option<Arc<Fragment>>;
 }
 
 /// A few labels in order, with their text.

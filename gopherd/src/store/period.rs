@@ -42,7 +42,14 @@ impl Periods {
 
     /// A row was reported. What it counts for the first time gets its start. A first reading that itself
     /// ends the period is no start of it: such a value is absent until the next period has ended.
-    pub(crate) fn reported(&mut self, layout: &Layout, at: usize, row: &[u64], from: Baseline, closing: bool) {
+    pub(crate) fn reported(
+        &mut self,
+        layout: &Layout,
+        at: usize,
+        row: &[u64],
+        from: Baseline,
+        closing: bool,
+    ) {
         let before = self.before.row_mut(at);
         if layout.has_new_sums(row, before) && !(closing && from == Baseline::FirstReading) {
             layout.seed(row, before, from);

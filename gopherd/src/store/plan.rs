@@ -204,8 +204,11 @@ mod tests {
     }
 
     const H: Kind = Kind::Histogram(&[1]);
-    static A: Table =
-        table("a", "e", &[column("x_total", Kind::Counter), column("rtt", H), column("rtt_max", Kind::Gauge)]);
+    static A: Table = table(
+        "a",
+        "e",
+        &[column("x_total", Kind::Counter), column("rtt", H), column("rtt_max", Kind::Gauge)],
+    );
     static B: Table = table("b", "e", &[column("rtt", H), column("y", Kind::Gauge)]);
 
     fn names(groups: &[Group]) -> Vec<(&str, usize, bool)> {

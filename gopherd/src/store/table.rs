@@ -208,7 +208,8 @@ impl TableStore {
     /// Renders into `self.text`; returns its hash.
     fn render(&mut self, own: &[Label], subject: &Fragment) -> u64 {
         let machine_id = &self.machine.id;
-        RowLabels { table: self.table, own, subject, custom: &self.custom, machine_id }.render(&mut self.text);
+        RowLabels { table: self.table, own, subject, custom: &self.custom, machine_id }
+            .render(&mut self.text);
         self.hasher.hash_one(self.text.as_str())
     }
 

@@ -9,7 +9,10 @@ fn a_value_is_seen_as_soon_as_it_was_collected_and_the_newest_is_kept() {
     let mut driver = Driver::new();
     for count in [3, 5] {
         let tally = driver.send(|batch| batch.push(Host, Zero, flow("a", count)));
-        assert_eq!((tally.samples, driver.bytes("a")), (3, Some(f64::from(u32::try_from(count).expect("small")))));
+        assert_eq!(
+            (tally.samples, driver.bytes("a")),
+            (3, Some(f64::from(u32::try_from(count).expect("small"))))
+        );
     }
 }
 

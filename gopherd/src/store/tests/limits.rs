@@ -12,7 +12,10 @@ fn new_rows_beyond_the_limit_are_one_row_that_sums_up_counters_and_has_no_gauges
     let mut driver = Driver::limited(FLOW_SERIES);
     let tally = send(&mut driver, Zero, &[("a", 1), ("b", 10), ("c", 100)]);
     assert_eq!(tally.limited, 2 * FLOW_SERIES as u64);
-    assert_eq!((driver.bytes("a"), driver.bytes("b"), driver.bytes("overflow")), (Some(1.0), None, Some(110.0)));
+    assert_eq!(
+        (driver.bytes("a"), driver.bytes("b"), driver.bytes("overflow")),
+        (Some(1.0), None, Some(110.0))
+    );
     let shown = driver.shown();
     let overflow = shown.samples().find(|sample| sample.label("peer") == Some("overflow")).expect("shown");
     let labels: Vec<_> = overflow.labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();

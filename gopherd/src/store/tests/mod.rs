@@ -136,9 +136,9 @@ impl Driver {
 
     pub(crate) fn period_value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let samples = self.period();
-        let mut found = samples.iter().filter(|sample| {
-            sample.name == name && labels.iter().all(|(n, v)| sample.label(n) == Some(*v))
-        });
+        let mut found = samples
+            .iter()
+            .filter(|sample| sample.name == name && labels.iter().all(|(n, v)| sample.label(n) == Some(*v)));
         let value = found.next().map(|sample| sample.value);
         assert!(found.next().is_none(), "more than one {name} {labels:?}");
         value
