@@ -6,5 +6,6 @@
 
 pub mod expose;
 pub mod feature;
+pub mod selfmetrics;
 pub mod sinks;
 pub mod store;

@@ -44,10 +44,17 @@ pub struct MetricLog {
 
 impl MetricLog {
     /// Opens a channel into `folder` (`<log>/metrics`), whose files stay within `max_bytes`: the share of
-    /// this channel in `logs.metric_total_size`. Switches the per-period view of `store` on.
-    pub fn open(store: &Store, document: MetricDocument, folder: &Path, max_bytes: u64) -> io::Result<Self> {
+    /// this channel in `logs.metric_total_size`. Switches the per-period view of `store` on. `counts` go on
+    /// where an earlier channel of this kind left them.
+    pub fn open(
+        store: &Store,
+        document: MetricDocument,
+        folder: &Path,
+        max_bytes: u64,
+        counts: Arc<SinkCounts>,
+    ) -> io::Result<Self> {
         let file = Rotating::new(folder.join(document.file()), max_bytes);
-        let writer = FileWriter::start(&format!("sink-{}", document.name()), file)?;
+        let writer = FileWriter::start(&format!("sink-{}", document.name()), file, counts)?;
         store.want_periods();
         Ok(Self { document, writer })
     }
@@ -99,7 +106,9 @@ mod tests {
         fs::create_dir(&metrics).expect("folder");
         fs::write(metrics.join("gopher_metrics.json"), "{\"old\":1}\n").expect("written");
         let mut driver = Driver::new();
-        let open = |document| MetricLog::open(&driver.store, document, &metrics, 1 << 20).expect("thread");
+        let open = |document| {
+            MetricLog::open(&driver.store, document, &metrics, 1 << 20, Arc::default()).expect("thread")
+        };
         let channels = [MetricDocument::Json, MetricDocument::Text].map(open);
         for count in [3, 5] {
             driver.close(|batch| batch.push(Host, Zero, flow("a", count)));

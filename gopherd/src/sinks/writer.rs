@@ -62,12 +62,12 @@ pub struct FileWriter {
 }
 
 impl FileWriter {
-    /// Starts the thread `name`. Fails if there can be no thread; what is wrong with the file shows in the
-    /// counts.
-    pub fn start(name: &str, mut file: Rotating) -> io::Result<Self> {
+    /// Starts the thread `name`. Fails if there can be no thread; what is wrong with the file shows in
+    /// `counts`, which outlive the writer, so that totals go on when it is made anew.
+    pub fn start(name: &str, mut file: Rotating, counts: Arc<SinkCounts>) -> io::Result<Self> {
         let (queue, pieces) = sync_channel::<Vec<u8>>(QUEUE);
         let (end, ended) = sync_channel(1);
-        let (reopen, counts) = (Arc::new(AtomicBool::new(false)), Arc::new(SinkCounts::default()));
+        let reopen = Arc::new(AtomicBool::new(false));
         let writer = Self { queue, reopen: Arc::clone(&reopen), counts: Arc::clone(&counts), ended };
         std::thread::Builder::new().name(name.into()).spawn(move || {
             for piece in pieces {
@@ -147,7 +147,8 @@ mod tests {
     fn what_was_offered_is_in_the_file_after_close() {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("a.log");
-        let writer = FileWriter::start("test", Rotating::new(path.clone(), 1 << 20)).expect("thread");
+        let writer =
+            FileWriter::start("test", Rotating::new(path.clone(), 1 << 20), Arc::default()).expect("thread");
         let counts = Arc::clone(writer.counts());
         for i in 0..10 {
             assert!(writer.offer(format!("{i}\n{i}\n").into_bytes()));
@@ -166,7 +167,8 @@ mod tests {
         let path = folder.path().join("a.log");
         assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo").success());
         // Opened for reading and writing the pipe takes 64 KiB, then blocks.
-        let writer = FileWriter::start("test", Rotating::new(path.clone(), 1 << 30)).expect("thread");
+        let writer =
+            FileWriter::start("test", Rotating::new(path.clone(), 1 << 30), Arc::default()).expect("thread");
         let counts = Arc::clone(writer.counts());
         let piece = || vec![b'\n'; 1 << 20];
         let taken = (0..QUEUE + 10).filter(|_| writer.offer(piece())).count();
@@ -181,7 +183,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("a.log");
         symlink("/dev/full", &path).expect("linked");
-        let writer = FileWriter::start("test", Rotating::new(path.clone(), 1 << 20)).expect("thread");
+        let writer =
+            FileWriter::start("test", Rotating::new(path.clone(), 1 << 20), Arc::default()).expect("thread");
         let counts = Arc::clone(writer.counts());
         writer.offer(b"a\nb\n".to_vec());
         while counts.waiting.load(Relaxed) > 0 {
