@@ -11,7 +11,7 @@ use crate::lock::InstanceLock;
 use crate::logging::{self, LogControl};
 use crate::manager::{self, Handle};
 use crate::meta::MetaCache;
-use crate::pipeline::{self, Losses, Pipeline, SubjectLabels};
+use crate::pipeline::{self, Pipeline, SubjectLabels};
 use crate::scope::{RESCAN_INTERVAL, ScopeEngine};
 use crate::selfmetrics::SelfMetrics;
 use crate::signals::{Asked, Signals};
@@ -156,8 +156,10 @@ impl App {
             max_series_per_probe: usize::try_from(config.limits.max_series_per_probe).unwrap_or(usize::MAX),
             ..store::Options::default()
         }));
-        let losses = Arc::new(Losses::default());
-        let channels = Arc::new(channels::Channels::open(&config, Arc::clone(&store), &readiness));
+        let build = [("version", env!("CARGO_PKG_VERSION"))];
+        let own = Arc::new(SelfMetrics::new(&build).context("the daemon's own metrics cannot be made")?);
+        let channels =
+            Arc::new(channels::Channels::open(&config, Arc::clone(&store), Arc::clone(&own), &readiness));
         let (outlet, deliveries) = pipeline::queue();
 
         // The engine reports to the manager, which asks the engine: the way back is set once both are there.
@@ -185,7 +187,7 @@ impl App {
             deliveries,
             store: Arc::clone(&store),
             labels: Box::new(SubjectLabels::new(MetaCache::new(&host.proc), scope.clone())),
-            losses: Arc::clone(&losses),
+            own: Arc::clone(&own),
             views: manager.views().clone(),
             on_period: {
                 let channels = Arc::clone(&channels);
@@ -211,7 +213,8 @@ impl App {
             let report = move |problems| readiness.set("saving probes", problems);
             tokio::spawn(start_set.clone().save_on_change(report));
         }
-        let shown = serving::Shown::new(&config, Arc::clone(&store), SelfMetrics);
+        let views = manager.views().clone();
+        let shown = serving::Shown::new(&config, Arc::clone(&store), own, views, scope.clone());
         let parts = Parts {
             manager: manager.clone(),
             metrics: Arc::new(shown),
@@ -278,7 +281,7 @@ impl App {
             usize::try_from(new.limits.max_series).unwrap_or(usize::MAX),
             usize::try_from(new.limits.max_series_per_probe).unwrap_or(usize::MAX),
         );
-        self.channels.reopen_with(&new, &self.readiness);
+        self.channels.open_as(&new, &self.readiness);
         live.iter().for_each(|key| tracing::info!(key, "taken over"));
         let mut problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
         for key in restart {

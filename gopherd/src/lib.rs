@@ -26,6 +26,7 @@ pub mod scope;
 pub mod selfmetrics;
 pub mod serving;
 pub mod signals;
+pub mod sinks;
 pub mod startset;
 pub mod store;
 pub mod systemd;

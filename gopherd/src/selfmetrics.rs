@@ -1,9 +1,400 @@
-//! placeholder until the real one lands
+//! What the daemon says about itself: the `gopherd_*` and `process_*` families, appended to the cumulative
+//! view. Owns their names; leaves the counting to whoever has something to count. Numbers that are counted
+//! elsewhere already (a probe's [`Gauges`], a sink's [`SinkCounts`], the store) are read when they are asked
+//! for.
+
 use crate::expose::Format;
-use std::time::Duration;
+use crate::sinks::SinkCounts;
+use crate::store::{Ingested, Store};
+use probe_core::Batch;
+use probe_kit::link::{Gauges, IN_FLIGHT};
+use prometheus::core::Collector;
+use prometheus::{
+    Counter, CounterVec, Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, Result, TextEncoder,
+};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Seconds that a scrape takes, from a small host on its own to a hundred thousand series compressed.
+const SCRAPE_BUCKETS: [f64; 8] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25, 1.0];
+
+/// All families.
+#[derive(Debug)]
+pub struct SelfMetrics {
+    registry: Registry,
+    probe_state: IntGaugeVec,
+    probe_cpu: CounterVec,
+    probe_memory: IntGaugeVec,
+    probe_restarts: IntCounterVec,
+    samples: IntCounterVec,
+    lost: IntCounterVec,
+    queue_length: IntGaugeVec,
+    queue_capacity: IntGaugeVec,
+    sink_errors: IntCounterVec,
+    scope_targets: IntGaugeVec,
+    series: IntGaugeVec,
+    series_limited: IntCounterVec,
+    scrape_duration: Histogram,
+    process: ProcessMetrics,
+    sources: Mutex<Sources>,
+}
+
 #[derive(Debug, Default)]
-pub struct SelfMetrics;
+struct Sources {
+    probes: Vec<(&'static str, Arc<Gauges>)>,
+    sinks: Vec<(&'static str, Arc<SinkCounts>)>,
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: Result<C>) -> Result<C> {
+    let collector = collector?;
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
 impl SelfMetrics {
-    pub fn write(&self, _: Format, _: &mut Vec<u8>) {}
-    pub fn scraped(&self, _: Duration) {}
+    /// All families, and `gopherd_build_info` with these labels. Fails if a label name is not valid.
+    pub fn new(build: &[(&str, &str)]) -> Result<Self> {
+        let registry = Registry::new();
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, IntGaugeVec::new(Opts::new(name, help), labels))
+        };
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, IntCounterVec::new(Opts::new(name, help), labels))
+        };
+        let info = Opts::new("gopherd_build_info", "What this is; always 1.");
+        let info = build.iter().fold(info, |info, (name, value)| info.const_label(*name, *value));
+        register(&registry, IntGauge::with_opts(info))?.set(1);
+        let cpu = Opts::new("gopherd_probe_cpu_seconds_total", "CPU time of the probe's thread.");
+        let scrape = HistogramOpts::new("gopherd_scrape_duration_seconds", "Time that a scrape took.")
+            .buckets(SCRAPE_BUCKETS.into());
+        Ok(Self {
+            probe_state: gauges(
+                "gopherd_probe_state",
+                "1 for the state that the probe is in, 0 for the others.",
+                &["probe", "state"],
+            )?,
+            probe_cpu: register(&registry, CounterVec::new(cpu, &["probe"]))?,
+            probe_memory: gauges(
+                "gopherd_probe_memory_bytes",
+                "Memory that the probe holds for data, by its own account.",
+                &["probe"],
+            )?,
+            probe_restarts: counters(
+                "gopherd_probe_restarts_total",
+                "Times that the probe was started again after a failure.",
+                &["probe"],
+            )?,
+            samples: counters("gopherd_samples_total", "Values that the probe handed over.", &["probe"])?,
+            lost: counters(
+                "gopherd_lost_total",
+                "What was lost, in units of its stage: things a probe could not read, batches before the \
+                 pipeline, rows in the store, lines in a sink.",
+                &["stage", "owner", "reason"],
+            )?,
+            queue_length: gauges("gopherd_queue_length", "What waits in the queue now.", &["queue"])?,
+            queue_capacity: gauges("gopherd_queue_capacity", "What the queue takes.", &["queue"])?,
+            sink_errors: counters("gopherd_sink_errors_total", "Failed attempts to write.", &["sink"])?,
+            scope_targets: gauges(
+                "gopherd_scope_targets",
+                "Processes or containers that the probe's selectors choose now.",
+                &["probe", "kind"],
+            )?,
+            series: gauges("gopherd_series", "Series that are shown now.", &["probe"])?,
+            series_limited: counters(
+                "gopherd_series_limited_total",
+                "Series that the limits kept out.",
+                &["probe"],
+            )?,
+            scrape_duration: register(&registry, Histogram::with_opts(scrape))?,
+            process: ProcessMetrics::new(&registry)?,
+            sources: Mutex::default(),
+            registry,
+        })
+    }
+
+    /// From now on shows cost, queue and losses of `probe`.
+    pub fn watch_probe(&self, probe: &'static str, gauges: Arc<Gauges>) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.probes.retain(|(known, _)| *known != probe);
+        sources.probes.push((probe, gauges));
+    }
+
+    /// From now on shows queue, errors and losses of `sink`.
+    pub fn watch_sink(&self, sink: &'static str, counts: Arc<SinkCounts>) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.sinks.retain(|(known, _)| *known != sink);
+        sources.sinks.push((sink, counts));
+    }
+
+    /// The probe is in `state` now, which is one of `states`.
+    pub fn set_probe_state(&self, probe: &str, state: &str, states: &[&str]) {
+        for each in states {
+            self.probe_state.with_label_values(&[probe, each]).set(i64::from(*each == state));
+        }
+    }
+
+    /// The probe was started again after a failure, `restarts` times by now.
+    pub fn set_restarts(&self, probe: &str, restarts: u64) {
+        raise(&self.probe_restarts.with_label_values(&[probe]), restarts);
+    }
+
+    /// The probe's selectors choose `targets` of `kind` (`process`, `container`) now.
+    pub fn set_scope_targets(&self, probe: &str, kind: &str, targets: usize) {
+        self.scope_targets.with_label_values(&[probe, kind]).set(gauge(targets));
+    }
+
+    /// Queue `queue` holds `length` of at most `capacity`.
+    pub fn set_queue(&self, queue: &str, length: usize, capacity: usize) {
+        self.queue_length.with_label_values(&[queue]).set(gauge(length));
+        self.queue_capacity.with_label_values(&[queue]).set(gauge(capacity));
+    }
+
+    /// `count` were lost; `reason` is a short constant.
+    pub fn count_lost(&self, stage: &str, owner: &str, reason: &str, count: u64) {
+        if count > 0 {
+            self.lost.with_label_values(&[stage, owner, reason]).inc_by(count);
+        }
+    }
+
+    /// A batch went through the pipeline: what its probe left out, and what the store did not take. Series
+    /// over the limit are counted by the store itself.
+    pub fn count_batch(&self, probe: &str, batch: &Batch, ingested: &Ingested) {
+        batch.skipped().iter().for_each(|(reason, count)| self.count_lost("probe", probe, reason, *count));
+        self.count_lost("store", probe, "unknown_subject", ingested.unknown_subject);
+        self.count_lost("store", probe, "duplicate", ingested.duplicates);
+        let late = if ingested.late { batch.rows().len() } else { 0 };
+        self.count_lost("store", probe, "late", late as u64);
+    }
+
+    /// A scrape took so long.
+    pub fn observe_scrape(&self, duration: std::time::Duration) {
+        self.scrape_duration.observe(duration.as_secs_f64());
+    }
+
+    /// Appends all families. Comes after the store's own and before [`crate::expose::finish`].
+    pub fn write(&self, store: &Store, format: Format, out: &mut Vec<u8>) {
+        // Two scrapers at a time would both raise a counter to the same value.
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.probes.iter().for_each(|(probe, gauges)| self.read_probe(probe, gauges));
+        sources.sinks.iter().for_each(|(sink, counts)| self.read_sink(sink, counts));
+        for feature in store.stats().features {
+            self.series.with_label_values(&[feature.feature]).set(gauge(feature.series));
+            raise(&self.series_limited.with_label_values(&[feature.feature]), feature.limited_total);
+        }
+        self.process.read();
+        let mut text = Vec::new();
+        // Encoding into memory fails only for a family without samples, which the registry leaves out.
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "self metrics are missing from this scrape");
+            return;
+        }
+        drop(sources);
+        match format {
+            Format::Text => out.extend_from_slice(&text),
+            Format::OpenMetrics => text.split_inclusive(|b| *b == b'\n').for_each(|line| open(line, out)),
+        }
+    }
+
+    fn read_probe(&self, probe: &str, gauges: &Gauges) {
+        raise_seconds(&self.probe_cpu.with_label_values(&[probe]), ns_to_seconds(&gauges.cpu_ns));
+        self.probe_memory.with_label_values(&[probe]).set(gauge64(&gauges.memory_bytes));
+        raise(&self.samples.with_label_values(&[probe]), gauges.samples.load(Relaxed));
+        let dropped = gauges.dropped.load(Relaxed);
+        if dropped > 0 {
+            raise(&self.lost.with_label_values(&["pipeline", probe, "queue_full"]), dropped);
+        }
+        let queue = format!("pipeline/{probe}");
+        self.queue_length.with_label_values(&[&queue]).set(gauge(gauges.in_flight()));
+        self.queue_capacity.with_label_values(&[&queue]).set(gauge(IN_FLIGHT));
+    }
+
+    fn read_sink(&self, sink: &str, counts: &SinkCounts) {
+        raise(&self.sink_errors.with_label_values(&[sink]), counts.errors.load(Relaxed));
+        for (reason, count) in [("queue_full", &counts.dropped), ("write_failed", &counts.failed)] {
+            let count = count.load(Relaxed);
+            if count > 0 {
+                raise(&self.lost.with_label_values(&["sink", sink, reason]), count);
+            }
+        }
+        let queue = format!("sink/{sink}");
+        self.queue_length.with_label_values(&[&queue]).set(gauge64(&counts.waiting));
+        self.queue_capacity.with_label_values(&[&queue]).set(gauge(SinkCounts::CAPACITY));
+    }
+}
+
+/// Appends a line of text format as OpenMetrics: there a counter is announced without `_total`, and every
+/// family here that ends in it is a counter.
+fn open(line: &[u8], out: &mut Vec<u8>) {
+    let name_end = line.iter().enumerate().filter(|(_, b)| **b == b' ').nth(2).map_or(0, |(at, _)| at);
+    let (head, rest) = line.split_at(name_end);
+    let comment = head.starts_with(b"# ");
+    out.extend_from_slice(head.strip_suffix(b"_total").filter(|_| comment).unwrap_or(head));
+    out.extend_from_slice(rest);
+}
+
+fn gauge(value: impl TryInto<i64>) -> i64 {
+    value.try_into().unwrap_or(i64::MAX)
+}
+
+fn gauge64(value: &AtomicU64) -> i64 {
+    gauge(value.load(Relaxed))
+}
+
+/// Makes a counter say what was counted elsewhere.
+fn raise(counter: &IntCounter, to: u64) {
+    counter.inc_by(to.saturating_sub(counter.get()));
+}
+
+fn raise_seconds(counter: &Counter, to: f64) {
+    counter.inc_by((to - counter.get()).max(0.0));
+}
+
+#[allow(clippy::cast_precision_loss)] // exact up to 104 days of CPU time, to the microsecond beyond
+fn ns_to_seconds(ns: &AtomicU64) -> f64 {
+    ns.load(Relaxed) as f64 / 1e9
+}
+
+/// What the kernel says about this process.
+#[derive(Debug)]
+struct ProcessMetrics {
+    cpu: Counter,
+    resident: IntGauge,
+    virtual_memory: IntGauge,
+    fds: IntGauge,
+    max_fds: IntGauge,
+    threads: IntGauge,
+    start: IntGauge,
+}
+
+impl ProcessMetrics {
+    fn new(registry: &Registry) -> Result<Self> {
+        let gauge = |name: &str, help: &str| register(registry, IntGauge::new(name, help));
+        let cpu = Counter::new("process_cpu_seconds_total", "User and system CPU time spent.");
+        Ok(Self {
+            cpu: register(registry, cpu)?,
+            resident: gauge("process_resident_memory_bytes", "Resident memory.")?,
+            virtual_memory: gauge("process_virtual_memory_bytes", "Virtual memory.")?,
+            fds: gauge("process_open_fds", "Open file descriptors.")?,
+            max_fds: gauge("process_max_fds", "Most file descriptors that may be open.")?,
+            threads: gauge("process_threads", "Threads.")?,
+            start: gauge("process_start_time_seconds", "Start of the process, Unix time.")?,
+        })
+    }
+
+    /// Brings all up to date. What cannot be read stays as it was.
+    fn read(&self) {
+        if let Err(error) = self.try_read() {
+            tracing::debug!(%error, "/proc/self cannot be read");
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)] // ticks of one process
+    fn try_read(&self) -> procfs::ProcResult<()> {
+        let process = procfs::process::Process::myself()?;
+        let (stat, ticks) = (process.stat()?, procfs::ticks_per_second());
+        raise_seconds(&self.cpu, (stat.utime + stat.stime) as f64 / ticks as f64);
+        self.resident.set(gauge(stat.rss.saturating_mul(procfs::page_size())));
+        self.virtual_memory.set(gauge(stat.vsize));
+        self.threads.set(stat.num_threads);
+        self.start.set(gauge(procfs::boot_time_secs()? + stat.starttime / ticks.max(1)));
+        self.fds.set(gauge(process.fd_count()?));
+        if let procfs::process::LimitValue::Value(max) = process.limits()?.max_open_files.soft_limit {
+            self.max_fds.set(gauge(max));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expose::strict::{self, Parsed};
+    use crate::store::tests::{Driver, FEATURE, flow};
+    use probe_core::{Baseline::Zero, Subject::Host};
+
+    fn shown(metrics: &SelfMetrics, store: &Store, format: Format) -> Parsed {
+        let mut out = Vec::new();
+        store.write_cumulative(format, &mut out);
+        metrics.write(store, format, &mut out);
+        crate::expose::finish(format, &mut out);
+        strict::parse(format, &String::from_utf8(out).expect("UTF-8"))
+    }
+
+    fn busy() -> (SelfMetrics, Driver) {
+        let metrics = SelfMetrics::new(&[("version", "1.2.3")]).expect("valid");
+        let mut driver = Driver::limited(3);
+        let tally = driver.send(|batch| {
+            batch.push(Host, Zero, flow("a", 1));
+            batch.push(Host, Zero, flow("b", 1));
+        });
+        let mut batch = Batch::new(std::time::SystemTime::now());
+        batch.skip("late_tick", 4);
+        metrics.count_batch(FEATURE, &batch, &Ingested { unknown_subject: 2, ..tally });
+        let gauges = Arc::<Gauges>::default();
+        gauges.cpu_ns.store(1_500_000_000, Relaxed);
+        gauges.samples.store(7, Relaxed);
+        gauges.dropped.store(1, Relaxed);
+        metrics.watch_probe(FEATURE, gauges);
+        let counts = Arc::<SinkCounts>::default();
+        counts.errors.store(3, Relaxed);
+        counts.dropped.store(9, Relaxed);
+        metrics.watch_sink("json", counts);
+        metrics.set_probe_state(FEATURE, "running", &["stopped", "running"]);
+        metrics.set_restarts(FEATURE, 1);
+        metrics.set_scope_targets(FEATURE, "process", 12);
+        metrics.set_queue("pipeline", 1, 256);
+        metrics.observe_scrape(std::time::Duration::from_millis(3));
+        (metrics, driver)
+    }
+
+    #[test]
+    fn every_number_is_shown_under_its_name_however_often_it_is_asked_for() {
+        let (metrics, driver) = busy();
+        for format in [Format::Text, Format::OpenMetrics, Format::Text] {
+            let parsed = shown(&metrics, &driver.store, format);
+            for (name, labels, value) in [
+                ("gopherd_build_info", &[("version", "1.2.3")][..], 1.0),
+                ("gopherd_probe_state", &[("probe", FEATURE), ("state", "running")], 1.0),
+                ("gopherd_probe_state", &[("probe", FEATURE), ("state", "stopped")], 0.0),
+                ("gopherd_probe_cpu_seconds_total", &[("probe", FEATURE)], 1.5),
+                ("gopherd_probe_restarts_total", &[("probe", FEATURE)], 1.0),
+                ("gopherd_samples_total", &[("probe", FEATURE)], 7.0),
+                ("gopherd_lost_total", &[("stage", "probe"), ("reason", "late_tick")], 4.0),
+                ("gopherd_lost_total", &[("stage", "store"), ("reason", "unknown_subject")], 2.0),
+                ("gopherd_lost_total", &[("stage", "pipeline"), ("owner", FEATURE)], 1.0),
+                ("gopherd_lost_total", &[("stage", "sink"), ("owner", "json")], 9.0),
+                ("gopherd_sink_errors_total", &[("sink", "json")], 3.0),
+                ("gopherd_scope_targets", &[("probe", FEATURE), ("kind", "process")], 12.0),
+                ("gopherd_queue_capacity", &[("queue", "pipeline")], 256.0),
+                ("gopherd_series", &[("probe", FEATURE)], 5.0),
+                ("gopherd_series_limited_total", &[("probe", FEATURE)], 3.0),
+                ("gopherd_scrape_duration_seconds_count", &[], 1.0),
+            ] {
+                assert_eq!(parsed.value(name, labels), Some(value), "{name} {labels:?}");
+            }
+            for name in ["process_resident_memory_bytes", "process_open_fds", "process_threads"] {
+                assert!(parsed.value(name, &[]).is_some_and(|value| value > 0.0), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn counters_and_nothing_else_end_in_total() {
+        let (metrics, driver) = busy();
+        let parsed = shown(&metrics, &driver.store, Format::Text);
+        for (name, (kind, _)) in parsed.families.iter().filter(|(name, _)| !name.starts_with("gala_gopher")) {
+            assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
+        }
+    }
+
+    #[test]
+    fn promtool_finds_nothing_at_all() {
+        let (metrics, driver) = busy();
+        let mut out = Vec::new();
+        metrics.write(&driver.store, Format::Text, &mut out);
+        if let Some(findings) = crate::expose::tests::promtool(&out) {
+            assert_eq!(findings, [""; 0]);
+        }
+    }
 }

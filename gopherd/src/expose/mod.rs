@@ -17,7 +17,7 @@ mod per_period;
 #[cfg(test)]
 pub(crate) mod strict;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use compress::Compressor;
 pub use json::write_document;

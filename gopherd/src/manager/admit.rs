@@ -15,7 +15,7 @@
 
 /// Where a feature is, without the data that belongs to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub(super) enum Phase {
     /// No thread, none wanted.
     Stopped,
     /// A thread runs and has not said that it is attached.
@@ -33,7 +33,7 @@ pub enum Phase {
 
 /// What happens to a feature. Those of a thread carry its run number, checked before they get here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub(super) enum Event {
     /// It shall run.
     Start,
     /// It shall not run.
@@ -55,7 +55,7 @@ pub enum Event {
 
 /// What the manager does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub(super) enum Action {
     /// Nothing: it is so already, or the stored configuration is all that changes.
     Nothing,
     /// Start a thread with the present order.
@@ -79,10 +79,10 @@ pub enum Action {
 
 /// The event makes no sense in this phase: a message that crossed another one on its way. It is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stale;
+pub(super) struct Stale;
 
 /// The policy.
-pub fn admit(phase: Phase, event: Event) -> Result<Action, Stale> {
+pub(super) fn admit(phase: Phase, event: Event) -> Result<Action, Stale> {
     use Action::{BecomeFailed, BecomeRunning, BecomeStopped, Nothing, Remember, Spawn, TellOrder, TellStop};
     match (phase, event) {
         (Phase::Stopped | Phase::Failed, Event::Start) => Ok(Spawn),

@@ -6,10 +6,10 @@ use std::time::Duration;
 const LONGEST: Duration = Duration::from_secs(64);
 
 /// A probe that has run this long has recovered: the next failure is its first again.
-pub const RECOVERED: Duration = Duration::from_secs(128);
+pub(super) const RECOVERED: Duration = Duration::from_secs(128);
 
 /// How long to wait before try number `attempts` + 1: 1, 2, 4 … 64 s.
-pub fn wait(attempts: u32) -> Duration {
+pub(super) fn wait(attempts: u32) -> Duration {
     Duration::from_secs(1 << attempts.saturating_sub(1).min(6)).min(LONGEST)
 }
 

@@ -5,12 +5,11 @@
 //! [`SubjectLabels`], values to the store and files to the channels.
 
 mod labels;
-mod losses;
 
 pub use labels::SubjectLabels;
-pub use losses::{Loss, Losses};
 
 use crate::manager::Views;
+use crate::selfmetrics::SelfMetrics;
 use crate::store::{Labels, Store};
 use probe_kit::link::Delivery;
 use std::io;
@@ -43,7 +42,7 @@ pub struct Pipeline {
     /// Who knows what their subjects are called.
     pub labels: Box<dyn Labels + Send>,
     /// Counts what does not get through.
-    pub losses: Arc<Losses>,
+    pub own: Arc<SelfMetrics>,
     /// The features, for the report period of each.
     pub views: Views,
     /// The metric channels.
@@ -80,16 +79,8 @@ impl Pipeline {
 
     fn take(&self, delivery: &Delivery) {
         let Delivery { feature, run, batch, .. } = delivery;
-        for (reason, count) in batch.skipped() {
-            self.losses.add(Loss { stage: "collect", owner: feature, reason }, *count);
-        }
         let ingested = self.store.ingest(feature, *run, batch, &*self.labels);
-        for (reason, count) in
-            [("unknown_subject", ingested.unknown_subject), ("duplicate", ingested.duplicates)]
-        {
-            self.losses.add(Loss { stage: "pipeline", owner: feature, reason }, count);
-        }
-        // A late batch is one of a probe that was stopped: nobody wants it, so it is no loss.
+        self.own.count_batch(feature, batch, &ingested);
         if batch.close.is_some() && !ingested.late {
             (self.on_period)(feature);
         }

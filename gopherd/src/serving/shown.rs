@@ -3,6 +3,8 @@
 use crate::config::{Config, Semantics};
 use crate::expose::{Compressor, Encoding, Format, finish, negotiate};
 use crate::http::{Exposition, Metrics, View};
+use crate::manager::{StateName, Views};
+use crate::scope::ScopeEngine;
 use crate::selfmetrics::SelfMetrics;
 use crate::store::Store;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,19 +30,28 @@ const PER_PERIOD: &str = "text/plain; charset=utf-8";
 #[derive(Debug)]
 pub struct Shown {
     store: Arc<Store>,
-    own: SelfMetrics,
+    own: Arc<SelfMetrics>,
+    views: Views,
+    scope: ScopeEngine,
     semantics: Semantics,
     spare: Mutex<Vec<Workspace>>,
 }
 
 impl Shown {
     /// Shows `store` in the view that `config` chose, and `own` after it.
-    pub fn new(config: &Config, store: Arc<Store>, own: SelfMetrics) -> Self {
+    pub fn new(
+        config: &Config,
+        store: Arc<Store>,
+        own: Arc<SelfMetrics>,
+        views: Views,
+        scope: ScopeEngine,
+    ) -> Self {
         let semantics = config.metric.semantics;
         if semantics == Semantics::PerPeriod {
             store.want_periods();
         }
-        Self { store, own, semantics, spare: Mutex::default() }
+        views.all().for_each(|view| own.watch_probe(view.descriptor.name, Arc::clone(&view.gauges)));
+        Self { store, own, views, scope, semantics, spare: Mutex::default() }
     }
 
     fn write(&self, view: View, format: Format, text: &mut Vec<u8>) -> &'static str {
@@ -55,9 +66,23 @@ impl Shown {
             return PER_PERIOD;
         }
         self.store.write_cumulative(format, text);
-        self.own.write(format, text);
+        self.read_states();
+        self.own.write(&self.store, format, text);
         finish(format, text);
         format.content_type()
+    }
+}
+
+impl Shown {
+    /// What the manager and the scope engine know is asked for when somebody looks.
+    fn read_states(&self) {
+        let names = StateName::ALL.map(StateName::text);
+        for view in self.views.all() {
+            let probe = view.descriptor.name;
+            self.own.set_probe_state(probe, view.state.text(), &names);
+            self.own.set_restarts(probe, view.restarts);
+            self.own.set_scope_targets(probe, "process", self.scope.counts(probe));
+        }
     }
 }
 
@@ -83,7 +108,7 @@ impl Metrics for Shown {
                 spare.push(work);
             }
         }
-        self.own.scraped(began.elapsed());
+        self.own.observe_scrape(began.elapsed());
         Exposition { content_type, content_encoding: encoding.content_encoding(), body: body.into() }
     }
 

@@ -5,6 +5,7 @@ mod freshness;
 mod labels;
 mod limits;
 mod periods;
+mod together;
 
 use super::{Fragment, Ingested, Labels, Options, Store};
 use crate::expose::strict::{self, Parsed, Sample};

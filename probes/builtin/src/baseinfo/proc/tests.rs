@@ -156,7 +156,7 @@ fn only_what_began_after_the_reading_before_counts_from_zero() {
     let soon = proc.boot_ticks() + 1_000_000;
     add(&host, 7, 1);
     add(&host, 8, soon);
-    let mut baselines = |proc: &mut Proc| -> Vec<_> {
+    let baselines = |proc: &mut Proc| -> Vec<_> {
         let mut batch = Batch::new(SystemTime::now());
         proc.read_at(Instant::now(), &mut batch);
         let mut all: Vec<_> = batch.rows().map(|row| (row.subject, row.baseline)).collect();
