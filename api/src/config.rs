@@ -8,30 +8,61 @@ use utoipa::ToSchema;
 
 /// A feature's configuration. In a PUT each absent member has its default.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct ProbeConfig {
     /// Which sub-probes.
+    #[serde(default)]
     pub cmd: Cmd,
     /// What is observed; without any selector the whole host is. Not together with `blacklist`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub snoopers: Option<Selectors>,
     /// What is left out of the whole host. Not together with `snoopers`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub blacklist: Option<Selectors>,
     /// Parameters that are not at their default; `GET /api/v1/probes` lists the keys.
-    #[schema(value_type = BTreeMap<String, Object>)]
+    #[serde(default)]
     pub params: BTreeMap<String, Value>,
     /// What the feature may cost.
+    #[serde(default)]
     pub budget: Budget,
     /// Whether it shall run.
+    #[serde(default)]
     pub state: ConfigState,
+}
+
+/// A merge patch (RFC 7396) of a configuration: an absent member stays, null has its default again, an object
+/// is merged member by member.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProbePatch {
+    /// Which sub-probes.
+    #[serde(default)]
+    pub cmd: Option<BTreeMap<String, Value>>,
+    /// What is observed; takes the place of a `blacklist`.
+    #[serde(default)]
+    pub snoopers: Option<BTreeMap<String, Value>>,
+    /// What is left out of the whole host; takes the place of `snoopers`.
+    #[serde(default)]
+    pub blacklist: Option<BTreeMap<String, Value>>,
+    /// Parameters.
+    #[serde(default)]
+    pub params: Option<BTreeMap<String, Value>>,
+    /// What the feature may cost: limits, or the word `off`.
+    #[serde(default)]
+    pub budget: Option<Value>,
+    /// Whether it shall run.
+    #[serde(default)]
+    pub state: Option<ConfigState>,
 }
 
 /// The sub-probes that shall run.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Cmd {
     /// Their names; none stands for the default ones.
+    #[serde(default)]
     pub probe: Vec<String>,
 }
 
@@ -48,36 +79,44 @@ pub enum ConfigState {
 
 /// Selectors, any of which matches, and labels.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Selectors {
     /// Pids, bound to the processes that had them when they were given.
+    #[serde(default)]
     pub proc_id: Vec<u32>,
     /// Processes by name or command line.
+    #[serde(default)]
     pub proc_name: Vec<ProcName>,
     /// Pod uids.
+    #[serde(default)]
     pub pod_id: Vec<String>,
     /// Container ids; the first 12 digits count.
+    #[serde(default)]
     pub container_id: Vec<String>,
     /// Container names.
+    #[serde(default)]
     pub container_name: Vec<String>,
     /// Labels for every series of the feature, at most 10.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub custom_labels: BTreeMap<String, String>,
     /// Label keys of pods whose values become labels, at most 10.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pod_labels: Vec<String>,
 }
 
 /// A process selector. One of the expressions is not empty.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct ProcName {
     /// An unanchored regular expression for the process name; empty means any.
+    #[serde(default)]
     pub comm: String,
     /// An unanchored regular expression for the command line; empty means any.
+    #[serde(default)]
     pub cmdline: String,
     /// One label for the series of the processes that match.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub label: Option<BTreeMap<String, String>>,
 }
 
@@ -107,19 +146,23 @@ pub enum BudgetOff {
 
 /// Limits of one feature.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct BudgetLimits {
     /// CPU time as a share of one core, above 0.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub cpu: Option<f64>,
     /// Memory that the probe accounts for.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub memory_bytes: Option<u64>,
     /// Series.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub series: Option<u64>,
     /// Events a second.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub events_per_s: Option<u64>,
 }
 

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_level_is_one_of_five_words() {
+    fn a_log_level_is_one_of_four_words() {
         let read = serde_json::from_str::<LogLevelDocument>;
         assert_eq!(read(r#"{"level":"debug"}"#).unwrap(), LogLevelDocument { level: LogLevel::Debug });
         assert!(read(r#"{"level":"loud"}"#).is_err());

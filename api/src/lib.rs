@@ -18,11 +18,13 @@ mod target;
 
 pub use apply::{Applied, ApplyRequest, ApplyResult};
 pub use compat::{CompatAnswer, CompatResult};
-pub use config::{Budget, BudgetLimits, BudgetOff, Cmd, ConfigState, ProbeConfig, ProcName, Selectors};
+pub use config::{
+    Budget, BudgetLimits, BudgetOff, Cmd, ConfigState, ProbeConfig, ProbePatch, ProcName, Selectors,
+};
 pub use event::{EventItem, EventPage};
 pub use host::{Capabilities, ContainerRuntime, LogLevel, LogLevelDocument, Ready, ReadyProblem, Support};
 pub use list::{ParamDocument, ParamType, ProbeItem, ProbeList, ScopeDocument, SubProbeItem};
 pub use probe::{Cost, ProbeDocument, ProbeState, Status, SubProbeState, SubProbeStatus, Targets};
 pub use problem::{Fault, Problem};
-pub use saved::Saved;
+pub use saved::{SaveRequest, Saved};
 pub use target::{Target, TargetPage, Verdict};

@@ -80,7 +80,6 @@ pub struct ParamDocument {
     #[serde(rename = "type")]
     pub kind: ParamType,
     /// Value when never set.
-    #[schema(value_type = Object)]
     pub default: Value,
     /// Smallest number.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -24,7 +24,8 @@ pub(super) async fn read(
     if announced.is_some_and(|length| length > MAX_BODY) {
         return Err(too_large(door));
     }
-    let mut body = BytesMut::with_capacity(announced.unwrap_or(0));
+    // Grows with what really arrives: an announcement costs the client nothing and shall cost us no memory.
+    let mut body = BytesMut::new();
     let all = async {
         while let Some(chunk) = payload.next().await {
             let chunk = chunk.map_err(|error| {

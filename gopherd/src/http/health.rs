@@ -1,7 +1,7 @@
 //! `/healthz`: the process answers. `/readyz`: it does what it was told to, and what it does not.
 
 use super::answer;
-use super::error::{Door, Refusal};
+use super::error::Refusal;
 use super::parts::Parts;
 use super::query;
 use actix_web::http::StatusCode;
@@ -10,6 +10,7 @@ use gopher_api::{Ready, ReadyProblem};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use utoipa::ToSchema;
 
 /// The source of problems with lines of probes.init, which the list of probes shows too.
 pub const PROBES_INIT: &str = "probes.init";
@@ -88,7 +89,18 @@ impl Readiness {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ReadyQuery {
-    strict: Option<String>,
+    #[serde(default)]
+    strict: Strict,
+}
+
+/// A switch in a query.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+pub(super) enum Strict {
+    #[default]
+    #[serde(rename = "0")]
+    Off,
+    #[serde(rename = "1")]
+    On,
 }
 
 /// The process answers.
@@ -101,26 +113,15 @@ pub(super) async fn healthz() -> HttpResponse {
 
 /// Whether the daemon does what it was told to.
 #[utoipa::path(get, path = "/readyz", tag = "health",
-    params(("strict" = Option<String>, Query, description = "`1` or `true`: any problem is a 503.")),
+    params(("strict" = inline(Option<Strict>), Query, description = "1: any problem is a 503.")),
     responses(
         (status = 200, description = "Ready; `problems` may still name some.", body = Ready),
         (status = 400, description = "A query key or value that is unknown.", content_type = "application/problem+json", body = gopher_api::Problem),
         (status = 503, description = "Starting, stopping, or, when strict, any problem.", body = Ready),
 ))]
 pub(super) async fn readyz(request: HttpRequest, parts: web::Data<Parts>) -> Result<HttpResponse, Refusal> {
-    let asked: ReadyQuery = query::parse(&request)?;
-    let strict = match asked.strict.as_deref() {
-        Some("1" | "true") => true,
-        None | Some("0" | "false") => false,
-        Some(_) => {
-            return Err(Refusal::new(
-                Door::Native,
-                StatusCode::BAD_REQUEST,
-                "query key strict must be 0 or 1",
-            ));
-        }
-    };
+    let ReadyQuery { strict } = query::parse(&request)?;
     let document = parts.readiness.document();
-    let well = document.ready && (!strict || document.problems.is_empty());
+    let well = document.ready && (strict == Strict::Off || document.problems.is_empty());
     Ok(answer::json(if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &document))
 }

@@ -7,15 +7,18 @@ use crate::http::query::{self, Nothing};
 use crate::http::{answer, body};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use gopher_api::{LogLevelDocument, Saved};
+use gopher_api::{LogLevelDocument, SaveRequest, Saved};
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 /// Writes the present set to probes.init.
 #[utoipa::path(post, path = "/api/v1/probes:save", operation_id = "save_probes", tag = "probes",
-    request_body(description = "Nothing; its type must be JSON all the same.", content((Object = "application/json"))),
+    request_body(description = "Nothing that matters; its type must be JSON all the same.", content = SaveRequest),
     responses(
         (status = 200, description = "It is on disk.", body = Saved),
-        (status = 400, description = "A query key, of which there are none.", content_type = "application/problem+json", body = gopher_api::Problem),
+        (status = 400, description = "A query key, or a body that says something.", content_type = "application/problem+json", body = gopher_api::Problem),
+        (status = 408, description = "The body did not arrive in time.", content_type = "application/problem+json", body = gopher_api::Problem),
+        (status = 413, description = "The body is larger than 1 MiB.", content_type = "application/problem+json", body = gopher_api::Problem),
         (status = 409, description = "The set came from an environment variable, which is named.", content_type = "application/problem+json", body = gopher_api::Problem),
         (status = 415, description = "Another content type.", content_type = "application/problem+json", body = gopher_api::Problem),
         (status = 500, description = "Writing did not work; the old file is still there.", content_type = "application/problem+json", body = gopher_api::Problem),
@@ -23,9 +26,14 @@ use std::sync::Arc;
 pub(in crate::http) async fn save(
     request: HttpRequest,
     parts: web::Data<Parts>,
+    payload: web::Payload,
 ) -> Result<HttpResponse, Refusal> {
     let Nothing {} = query::parse(&request)?;
     expect_type(&request, "application/json")?;
+    let body = body::read(&request, payload, DOOR, parts.body_timeout).await?;
+    if !body.is_empty() {
+        let SaveRequest {} = document(&body)?;
+    }
     let saver = Arc::clone(&parts.saver);
     let failed = |detail: String| Refusal::new(DOOR, StatusCode::INTERNAL_SERVER_ERROR, detail);
     match web::block(move || saver.save()).await {
@@ -70,11 +78,21 @@ pub(in crate::http) async fn set_log_level(
     let Nothing {} = query::parse(&request)?;
     expect_type(&request, "application/json")?;
     let body = body::read(&request, payload, DOOR, parts.body_timeout).await?;
-    let LogLevelDocument { level } = serde_json::from_slice(&body).map_err(|error| {
-        Refusal::new(DOOR, StatusCode::BAD_REQUEST, format!("invalid json format: {error}"))
-    })?;
+    let LogLevelDocument { level } = document(&body)?;
     parts.log_level.set(level);
     Ok(answer::json(StatusCode::OK, &level_document(&parts)))
+}
+
+/// A document that is nothing but its type.
+fn document<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    // serde takes an array for a struct, which no schema says.
+    let is_object = body.trim_ascii_start().first() == Some(&b'{');
+    let error = match serde_json::from_slice(body) {
+        Ok(document) if is_object => return Ok(document),
+        Ok(_) => "expected an object".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(Refusal::new(DOOR, StatusCode::BAD_REQUEST, format!("invalid json format: {error}")))
 }
 
 fn level_document(parts: &Parts) -> LogLevelDocument {

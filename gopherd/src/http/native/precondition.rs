@@ -4,6 +4,17 @@ use super::DOOR;
 use crate::http::error::Refusal;
 use actix_web::HttpRequest;
 use actix_web::http::{StatusCode, header};
+use utoipa::IntoParams;
+
+/// The header, as described to clients. No generation has a comma in it.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "only its description is used")]
+pub(super) struct IfMatch {
+    /// Only if the generation is this one, as in `"3"`; `*` is any.
+    #[param(rename = "If-Match", required = false, pattern = r#"^(\*|(W/)?"[^",]*"( *, *(W/)?"[^",]*")*)$"#)]
+    if_match: String,
+}
 
 /// The generation that the feature must have, for the manager to compare when the change's turn comes; `None`
 /// when any will do. Of several tags the one that fits `now` is taken, else the first.

@@ -1,6 +1,6 @@
 //! `/api/v1/probes` and one probe: listed, shown, replaced, patched, forgotten.
 
-use super::precondition::if_match;
+use super::precondition::{IfMatch, if_match};
 use super::{DOOR, expect_type, find};
 use crate::feature::{Edit, Problem};
 use crate::http::document::{self, Beside};
@@ -54,7 +54,7 @@ pub(in crate::http) async fn get(
 #[utoipa::path(put, path = "/api/v1/probes/{feature}", operation_id = "put_probe", tag = "probes",
     params(
         ("feature" = String, Path, description = "Name of a feature."),
-        ("If-Match" = Option<String>, Header, description = "Only if the generation is this one, as in `\"3\"`."),
+        IfMatch,
     ),
     request_body = gopher_api::ProbeConfig,
     responses(
@@ -75,9 +75,9 @@ pub(in crate::http) async fn put(
 #[utoipa::path(patch, path = "/api/v1/probes/{feature}", operation_id = "patch_probe", tag = "probes",
     params(
         ("feature" = String, Path, description = "Name of a feature."),
-        ("If-Match" = Option<String>, Header, description = "Only if the generation is this one, as in `\"3\"`."),
+        IfMatch,
     ),
-    request_body(content((Object = "application/merge-patch+json"))),
+    request_body(content((gopher_api::ProbePatch = "application/merge-patch+json"))),
     responses(
         (status = 200, description = "It takes effect.", body = ProbeDocument,
             headers(("ETag" = String, description = "The generation, quoted."))),
@@ -96,7 +96,7 @@ pub(in crate::http) async fn patch(
 #[utoipa::path(delete, path = "/api/v1/probes/{feature}", operation_id = "forget_probe", tag = "probes",
     params(
         ("feature" = String, Path, description = "Name of a feature."),
-        ("If-Match" = Option<String>, Header, description = "Only if the generation is this one, as in `\"3\"`."),
+        IfMatch,
     ),
     responses(
         (status = 200, description = "Forgotten.", body = ProbeDocument,

@@ -68,6 +68,12 @@ async fn hostile_requests_have_an_answer_and_the_server_goes_on() {
         ("no HTTP at all", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(), "400", ""),
         ("another protocol", b"SSH-2.0-x\r\n\r\n".to_vec(), "400", ""),
         ("a NUL in the path", b"GET /t\0cp HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(), "400", ""),
+        (
+            "a path of 100 KB",
+            format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(100_000)).into_bytes(),
+            "4",
+            "",
+        ),
         ("a header without colon", b"GET /tcp HTTP/1.1\r\nHost x\r\n\r\n".to_vec(), "400", ""),
         (
             "too many headers",
