@@ -156,7 +156,7 @@ fn only_what_began_after_the_reading_before_counts_from_zero() {
     let soon = proc.boot_ticks() + 1_000_000;
     add(&host, 7, 1);
     add(&host, 8, soon);
-    let mut baselines = |proc: &mut Proc| -> Vec<_> {
+    let baselines = |proc: &mut Proc| -> Vec<_> {
         let mut batch = Batch::new(SystemTime::now());
         proc.read_at(Instant::now(), &mut batch);
         let mut all: Vec<_> = batch.rows().map(|row| (row.subject, row.baseline)).collect();
@@ -231,6 +231,20 @@ fn page_detail_is_read_once_a_minute_and_goes_at_once_when_it_is_switched_off() 
     off.set(&params::SMAPS, ParamValue::Int(0));
     proc.apply(&Order { scope: Scope::All, params: Arc::new(off), ..order(&["proc"]) });
     assert_eq!(dirty(read_at(&mut proc, start + 2 * MINUTE)), None);
+}
+
+#[test]
+fn a_limit_is_read_at_growing_intervals_of_at_most_five_minutes() {
+    let start = Instant::now();
+    let (mut last, mut read) = (None, Vec::new());
+    for second in (0..=1200).step_by(10) {
+        let now = start + Duration::from_secs(second);
+        if limit_is_due(start, last, now) {
+            last = Some(now);
+            read.push(second);
+        }
+    }
+    assert_eq!(read, [0, 10, 20, 40, 80, 160, 320, 620, 920]);
 }
 
 #[test]
@@ -316,7 +330,7 @@ fn a_process_that_ended_between_two_readings_has_no_row_and_is_no_loss() {
 fn a_process_that_dies_while_it_is_read_is_told_apart_from_one_that_refuses() {
     let (child, key) = child();
     let root = Root::open(std::path::Path::new("/proc")).expect("/proc");
-    let (mut buf, mut known) = ([0; TEXT], Known::new(key));
+    let (mut buf, mut known) = ([0; TEXT], Known::new(key, Instant::now()));
     let (mut files, stat) = find(&root, key.tgid, None, &mut buf).expect("it runs");
     let mut rest = |files: &mut Files| rest(&mut known, files, stat, Instant::now(), None, &mut buf);
     assert!(rest(&mut files).is_ok());
