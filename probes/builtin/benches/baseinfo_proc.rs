@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 const PROCESSES: usize = 500;
 
-/// Ticks before the measurement: descriptors are opened, limits read.
-const WARM_UP: u64 = 3;
+/// Ticks before the measurement: descriptors are opened, limits read, at ever longer intervals.
+const WARM_UP: u64 = 30;
 
 /// Makes the probe tick without waiting, and tells the CPU time of the ticks after the warm-up.
 struct Ticks {

@@ -201,7 +201,8 @@ mod tests {
             assert!(DESCRIPTOR.sub_probe(name).is_some(), "{name}");
         }
         let mut probe = Baseinfo::new(&Env::default());
-        probe.apply(&order(&["cpu", "mem", "nic", "net", "host"])).expect("applies");
+        let built: Vec<_> = READERS.iter().map(|(name, _)| *name).collect();
+        probe.apply(&order(&built)).expect("applies");
         for row in poll(&mut probe, tick(0, Duration::from_secs(1))).rows() {
             assert!(DESCRIPTOR.tables.iter().any(|table| table.name == row.table.name), "{}", row.table.name);
         }

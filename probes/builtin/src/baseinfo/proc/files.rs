@@ -1,7 +1,7 @@
 //! The files of one process, reached so that a later process with the same pid can never be mistaken for it:
 //! every one is opened through a descriptor of the process's own directory, which dies with the process.
 //!
-//! For a process whose descriptors are kept a reading costs two `pread` and one `stat`; when the
+//! For a process whose descriptors are kept a reading costs two `pread` and one `fstat`; when the
 //! [`Budget`] is spent, the directory and the files are opened and closed at each reading.
 
 use rustix::fs::{Mode, OFlags, openat};
@@ -32,8 +32,8 @@ pub(super) struct Budget(usize);
 /// Left to the other readers of this folder out of the half that kept descriptors may take.
 const OTHERS: usize = 512;
 
-/// What a process with kept descriptors takes: directory, `stat`, `io`.
-pub(super) const EACH: usize = 3;
+/// What a process with kept descriptors takes: directory, `stat`, `io`, `fd`.
+pub(super) const EACH: usize = 4;
 
 impl Budget {
     /// Half of what this process may open, less what the other readers keep.
@@ -116,7 +116,7 @@ impl Root {
     pub(super) fn files(&self, pid: u32) -> Result<Files, Miss> {
         let dir = open_dir(&self.fd, itoa::Buffer::new().format(pid))?;
         let stat = open_file(&dir, "stat")?;
-        Ok(Files { dir, stat, io: None, count: self.count })
+        Ok(Files { dir, stat, io: None, fd: None, count: self.count })
     }
 }
 
@@ -127,6 +127,8 @@ pub(super) struct Files {
     stat: OwnedFd,
     /// Opened when it is first read, again and again while that is refused.
     io: Option<OwnedFd>,
+    /// A reference to the directory, opened when its size is first asked for.
+    fd: Option<OwnedFd>,
     count: Count,
 }
 
@@ -159,11 +161,16 @@ impl Files {
     }
 
     /// Number of open descriptors.
-    pub(super) fn descriptors(&self) -> Result<u64, Miss> {
+    pub(super) fn descriptors(&mut self) -> Result<u64, Miss> {
         match self.count {
             Count::Size => {
-                let stat = rustix::fs::statat(&self.dir, "fd", rustix::fs::AtFlags::empty())?;
-                u64::try_from(stat.st_size).map_err(|_| Miss::Refused)
+                let fd = match self.fd.take() {
+                    Some(fd) => fd,
+                    None => open_dir(&self.dir, "fd")?,
+                };
+                let stat = rustix::fs::fstat(&fd);
+                self.fd = Some(fd);
+                u64::try_from(stat?.st_size).map_err(|_| Miss::Refused)
             }
             Count::Entries => {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

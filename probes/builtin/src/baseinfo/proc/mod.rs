@@ -28,8 +28,7 @@ use std::time::{Duration, Instant};
 /// Processes read in one tick; more are left out and counted.
 const MAX_PROCESSES: usize = 20_000;
 
-/// A limit of open files is read this often. Only prlimit(2) and setrlimit(2) change it, mostly before an
-/// exec at a process's start, and reading it costs as much as everything else.
+/// A limit of open files is read at least this often; see [`limit_is_due`].
 const LIMITS_EVERY: Duration = Duration::from_secs(300);
 
 /// The longest of the texts, `limits`, has less than 2 KiB.
@@ -41,6 +40,7 @@ struct Known {
     key: ProcKey,
     /// Held only with a share of the budget.
     files: Option<Files>,
+    first_seen: Instant,
     cpu: Option<(CpuTime, Instant)>,
     limit: Option<u64>,
     limit_at: Option<Instant>,
@@ -51,10 +51,11 @@ struct Known {
 }
 
 impl Known {
-    fn new(key: ProcKey) -> Self {
+    fn new(key: ProcKey, now: Instant) -> Self {
         Self {
             key,
             files: None,
+            first_seen: now,
             cpu: None,
             limit: None,
             limit_at: None,
@@ -203,9 +204,9 @@ impl Proc {
             if !self.scope.contains(&key) {
                 return Err(Absent::NotThere);
             }
-            let known = self.known.entry(pid).or_insert_with(|| Known::new(key));
+            let known = self.known.entry(pid).or_insert_with(|| Known::new(key, now));
             if known.key != key {
-                *known = Known::new(key);
+                *known = Known::new(key, now);
             }
             let smaps = self.with_smaps.then_some(share);
             let reading = rest(known, &mut files, stat, now, smaps, &mut self.buf)?;
@@ -236,6 +237,16 @@ fn find(root: &Root, pid: u32, kept: Option<Files>, buf: &mut [u8]) -> Result<(F
     }
 }
 
+/// Whether the limit of open files, last read at `last`, is to be read again. The file costs twice as much
+/// as all others together, and limits are mostly set right before the exec that starts a process. So it is
+/// read again when the process has been known for twice as long as at the last time.
+fn limit_is_due(first_seen: Instant, last: Option<Instant>, now: Instant) -> bool {
+    last.is_none_or(|last| {
+        let known_for = last.saturating_duration_since(first_seen);
+        now.saturating_duration_since(last) >= known_for.min(LIMITS_EVERY)
+    })
+}
+
 /// Reads everything but `stat`. What may not be read is absent, unless the process has died meanwhile.
 fn rest(
     known: &mut Known,
@@ -250,7 +261,7 @@ fn rest(
     let mut note = |miss| missed |= miss == Miss::Gone;
     let io = files.io(buf).map(Io::parse).map_err(&mut note).unwrap_or_default();
     let descriptors = files.descriptors().map_err(&mut note).ok();
-    if known.limit_at.is_none_or(|at| now.saturating_duration_since(at) >= LIMITS_EVERY) {
+    if limit_is_due(known.first_seen, known.limit_at, now) {
         known.limit = files.once("limits", buf).map_err(&mut note).ok().and_then(open_files_limit);
         known.limit_at = Some(now);
     }

@@ -234,6 +234,20 @@ fn page_detail_is_read_once_a_minute_and_goes_at_once_when_it_is_switched_off() 
 }
 
 #[test]
+fn a_limit_is_read_at_growing_intervals_of_at_most_five_minutes() {
+    let start = Instant::now();
+    let (mut last, mut read) = (None, Vec::new());
+    for second in (0..=1200).step_by(10) {
+        let now = start + Duration::from_secs(second);
+        if limit_is_due(start, last, now) {
+            last = Some(now);
+            read.push(second);
+        }
+    }
+    assert_eq!(read, [0, 10, 20, 40, 80, 160, 320, 620, 920]);
+}
+
+#[test]
 fn a_proc_that_is_not_there_is_a_missing_requirement() {
     let host = FakeHost::new();
     let mut proc = Proc::new(&host.env());
@@ -316,7 +330,7 @@ fn a_process_that_ended_between_two_readings_has_no_row_and_is_no_loss() {
 fn a_process_that_dies_while_it_is_read_is_told_apart_from_one_that_refuses() {
     let (child, key) = child();
     let root = Root::open(std::path::Path::new("/proc")).expect("/proc");
-    let (mut buf, mut known) = ([0; TEXT], Known::new(key));
+    let (mut buf, mut known) = ([0; TEXT], Known::new(key, Instant::now()));
     let (mut files, stat) = find(&root, key.tgid, None, &mut buf).expect("it runs");
     let mut rest = |files: &mut Files| rest(&mut known, files, stat, Instant::now(), None, &mut buf);
     assert!(rest(&mut files).is_ok());
