@@ -20,7 +20,7 @@ use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 /// Largest debug log; with its backup twice that, as in gala-gopher.
 const MAX_BYTES: u64 = 100_000_000;
-/// Libraries whose debug messages are about their own insides.
+/// Libraries whose messages below a warning are about their own insides.
 const LIBRARIES: &[&str] =
     &["actix_http", "actix_server", "actix_web", "h2", "hyper", "hyper_util", "mio", "rustls"];
 
@@ -73,7 +73,7 @@ impl LogControl {
 }
 
 fn filter(level: LogLevel) -> Targets {
-    let quiet = LevelFilter::from(level).min(LevelFilter::INFO);
+    let quiet = LevelFilter::from(level).min(LevelFilter::WARN);
     Targets::new()
         .with_default(LevelFilter::from(level))
         .with_targets(LIBRARIES.iter().map(|name| (*name, quiet)))

@@ -25,6 +25,8 @@ pub(super) struct Entry {
     pub(super) busy: Option<u64>,
     /// What it was last told, so that a new scope alone can be sent.
     pub(super) order: Order,
+    /// Number of the last order that is answered by a report.
+    pub(super) told: u64,
     pub(super) view: FeatureView,
     pub(super) gauges: Arc<Gauges>,
 }
@@ -67,6 +69,7 @@ impl Core {
                     state: State::Stopped,
                     busy: None,
                     order: Order::default(),
+                    told: 0,
                     view: FeatureView::new(descriptor, Arc::clone(&gauges)),
                     gauges,
                 }
@@ -229,6 +232,7 @@ impl Core {
         let order = self.order(index);
         let entry = &mut self.entries[index];
         entry.order = order.clone();
+        entry.told = 0;
         entry.view.restarts += u64::from(retry);
         let name = entry.descriptor.name;
         self.world.open(name, id);
@@ -249,7 +253,7 @@ impl Core {
         let labels = entry.config.as_ref().map_or(&[][..], |config| &config.custom_labels);
         self.world.labels(entry.descriptor.name, labels);
         if let Some(run) = entry.state.run() {
-            run.control.order(order);
+            entry.told = run.control.order(order);
         }
     }
 
@@ -257,7 +261,7 @@ impl Core {
         let entry = &mut self.entries[index];
         if let State::Starting { run, .. } | State::Running { run, .. } = &entry.state {
             entry.order.scope = scope;
-            run.control.order(entry.order.clone());
+            run.control.rescope(entry.order.clone());
         }
     }
 
@@ -267,7 +271,7 @@ impl Core {
             return;
         }
         match said {
-            FromThread::Report(outcome) => self.on_report(index, outcome),
+            FromThread::Report(outcome, number) => self.on_report(index, outcome, number),
             FromThread::Exited(result) => self.on_exit(index, result),
         }
         if let Some(id) = self.entries[index].busy {
@@ -275,7 +279,7 @@ impl Core {
         }
     }
 
-    fn on_report(&mut self, index: usize, outcome: Outcome) {
+    fn on_report(&mut self, index: usize, outcome: Outcome, number: u64) {
         let phase = self.entries[index].state.phase();
         let event = if phase == Phase::Starting { Event::Attached } else { Event::Reported };
         if self.perform(index, event, None).is_err() {
@@ -292,6 +296,10 @@ impl Core {
         };
         self.entries[index].state = state;
         self.publish(index);
+        // A report on an order that another one has overtaken is not the answer.
+        if number < self.entries[index].told {
+            return;
+        }
         let Some(id) = self.entries[index].busy else { return };
         let Some(part) = self.in_progress.get_mut(&id).and_then(|change| change.part(index)) else { return };
         if !matches!(part.awaits, Await::Attached | Await::Reported) {

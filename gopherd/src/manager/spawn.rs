@@ -11,8 +11,8 @@ use tokio::sync::mpsc::Sender;
 /// What a thread says to the manager.
 #[derive(Debug)]
 pub(super) enum FromThread {
-    /// Which sub-probes run; the first is the answer to the start.
-    Report(Outcome),
+    /// Which sub-probes run of the order with this number; 0 is the one at the start.
+    Report(Outcome, u64),
     /// It has ended.
     Exited(Result<(), ProbeError>),
 }
@@ -56,8 +56,12 @@ pub(super) fn spawn(
     })?;
     let reports = ground.events.clone();
     // The manager drains this channel as long as it lives; when it is gone nobody needs the message.
-    let on_report = Box::new(move |outcome| {
-        let _ = reports.blocking_send(ThreadEvent { feature, run: id, said: FromThread::Report(outcome) });
+    let on_report = Box::new(move |outcome, number| {
+        let _ = reports.blocking_send(ThreadEvent {
+            feature,
+            run: id,
+            said: FromThread::Report(outcome, number),
+        });
     });
     let (link, control) =
         KitLink::new(descriptor.name, id, ground.outlet.clone(), Arc::clone(gauges), on_report)

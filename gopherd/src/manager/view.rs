@@ -144,18 +144,6 @@ impl FeatureView {
             self.since = SystemTime::now();
         }
     }
-
-    /// The compatible document's word for the run state: what is wanted, or `unknown`.
-    pub fn compatible_state(&self) -> &'static str {
-        use crate::feature::Wanted;
-        match (self.state, self.config.as_ref().map(|config| config.state)) {
-            (StateName::Starting | StateName::Running | StateName::Degraded | StateName::Failed, _) => {
-                "running"
-            }
-            (_, Some(Wanted::Unknown)) => "unknown",
-            _ => "stopped",
-        }
-    }
 }
 
 /// The present picture of every feature.

@@ -10,8 +10,10 @@ pub struct ScopeTargets(pub ScopeEngine);
 
 impl Targets for ScopeTargets {
     fn counts(&self, feature: &str) -> gopher_api::Targets {
-        // Containers are not resolved in this version, so their number is not known.
-        gopher_api::Targets { processes: Some(self.0.counts(feature) as u64), containers: None }
+        // Containers are not resolved in this version, so their number is not known; neither is that of the
+        // processes of a whole host.
+        let processes = (!self.0.whole_host(feature)).then(|| self.0.counts(feature) as u64);
+        gopher_api::Targets { processes, containers: None }
     }
 
     fn list(&self, feature: &'static str, pid: Option<u32>) -> TargetPage {

@@ -22,8 +22,13 @@ pub enum Signal {
     Deadline,
     /// The probe's own descriptor can be read.
     Readable,
-    /// The operator's wish has changed to this.
-    Order(Order),
+    /// The operator's wish is this now.
+    Order {
+        /// The wish.
+        order: Order,
+        /// Somebody waits to hear what runs of it, also if that is the same as before.
+        answer: bool,
+    },
     /// The probe shall end.
     Stop,
 }
@@ -110,7 +115,7 @@ pub enum Wake {
     Tick(Tick),
     /// The descriptor that was waited for can be read.
     Readable,
-    /// The set of sub-probes has changed; answer with [`Running::report`].
+    /// The set of sub-probes has changed, or somebody asks what runs of it; answer with [`Running::report`].
     SubProbes(SubProbes),
     /// The scope has changed.
     Scope(Scope),
@@ -168,13 +173,13 @@ impl Running {
                 Signal::Deadline => return Wake::Tick(self.tick(Instant::now())),
                 Signal::Readable => return Wake::Readable,
                 Signal::Stop => return Wake::Stop,
-                Signal::Order(order) => self.take_order(order),
+                Signal::Order { order, answer } => self.take_order(order, answer),
             }
         }
     }
 
-    fn take_order(&mut self, order: Order) {
-        self.pending.sub_probes |= order.sub_probes != self.order.sub_probes;
+    fn take_order(&mut self, order: Order, answer: bool) {
+        self.pending.sub_probes |= answer || order.sub_probes != self.order.sub_probes;
         self.pending.scope |= order.scope != self.order.scope;
         self.pending.params |= order.params != self.order.params;
         if order.params.report_period() != self.order.params.report_period() && self.ticks > 1 {
@@ -297,11 +302,19 @@ mod tests {
         changed.set(&params::REPORT_PERIOD, ParamValue::Int(5));
         let order =
             Order { sub_probes: ["a"].into_iter().collect(), scope: Scope::All, params: Arc::new(changed) };
-        let mut running = running(vec![Signal::Order(order.clone()), Signal::Order(order)]);
+        let again = Signal::Order { order: order.clone(), answer: false };
+        let mut running = running(vec![Signal::Order { order, answer: false }, again]);
         assert!(matches!(running.wait(None), Wake::SubProbes(s) if !s.has("b")));
         assert!(matches!(running.wait(None), Wake::Scope(Scope::All)));
         assert!(matches!(running.wait(None), Wake::Params(p) if p.report_period().as_secs() == 5));
         assert!(matches!(running.wait(None), Wake::Stop));
+    }
+
+    #[test]
+    fn whoever_asks_gets_an_answer_though_nothing_has_changed() {
+        let order = Order { sub_probes: ["a", "b"].into_iter().collect(), ..Order::default() };
+        let mut running = running(vec![Signal::Order { order, answer: true }]);
+        assert!(matches!(running.wait(None), Wake::SubProbes(s) if s.has("a")));
     }
 
     #[test]

@@ -61,6 +61,10 @@ impl Gauges {
 #[derive(Debug, Default)]
 struct Mail {
     order: Option<Order>,
+    /// Somebody waits for the answer to the order, or to one that it has overwritten.
+    answer: bool,
+    /// Number of the last order that is answered; 0 is the one at the start.
+    asked: u64,
     stop: bool,
 }
 
@@ -72,8 +76,21 @@ pub struct Control {
 }
 
 impl Control {
-    /// Replaces the order; one that the probe has not looked at yet is overwritten.
-    pub fn order(&self, order: Order) {
+    /// Replaces the order; one that the probe has not looked at yet is overwritten. Returns its number: the
+    /// answer is the first report with this number or a later one.
+    pub fn order(&self, order: Order) -> u64 {
+        let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
+        mail.order = Some(order);
+        mail.answer = true;
+        mail.asked += 1;
+        let number = mail.asked;
+        drop(mail);
+        self.ring();
+        number
+    }
+
+    /// Replaces the order by one that nobody waits for the answer to: processes come and go.
+    pub fn rescope(&self, order: Order) {
         self.mail.lock().unwrap_or_else(PoisonError::into_inner).order = Some(order);
         self.ring();
     }
@@ -90,8 +107,8 @@ impl Control {
     }
 }
 
-/// Called with the probe's outcome each time it reports one.
-pub type OnReport = Box<dyn FnMut(Outcome) + Send>;
+/// Called with the probe's outcome each time it reports one, and the number of the order that it is about.
+pub type OnReport = Box<dyn FnMut(Outcome, u64) + Send>;
 
 /// The probe's end.
 pub struct KitLink {
@@ -101,6 +118,8 @@ pub struct KitLink {
     outlet: SyncSender<Delivery>,
     gauges: Arc<Gauges>,
     cpu_before_ns: u64,
+    /// Number of the last order that the probe has seen.
+    seen: u64,
     on_report: OnReport,
 }
 
@@ -122,7 +141,16 @@ impl KitLink {
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let control = Control { mail: Arc::default(), bell: Arc::new(bell) };
         let cpu_before_ns = gauges.cpu_ns.load(Ordering::Relaxed);
-        let link = Self { feature, run, control: control.clone(), outlet, gauges, cpu_before_ns, on_report };
+        let link = Self {
+            feature,
+            run,
+            control: control.clone(),
+            outlet,
+            gauges,
+            cpu_before_ns,
+            seen: 0,
+            on_report,
+        };
         Ok((link, control))
     }
 
@@ -132,12 +160,14 @@ impl KitLink {
         self.gauges.cpu_ns.store(self.cpu_before_ns + ns, Ordering::Relaxed);
     }
 
-    fn mail(&self) -> Option<Signal> {
+    fn mail(&mut self) -> Option<Signal> {
         let mut mail = self.control.mail.lock().unwrap_or_else(PoisonError::into_inner);
         if mail.stop {
             return Some(Signal::Stop);
         }
-        mail.order.take().map(Signal::Order)
+        let order = mail.order.take()?;
+        self.seen = mail.asked;
+        Some(Signal::Order { order, answer: std::mem::take(&mut mail.answer) })
     }
 }
 
@@ -200,7 +230,7 @@ impl Link for KitLink {
     }
 
     fn report(&mut self, outcome: Outcome) {
-        (self.on_report)(outcome);
+        (self.on_report)(outcome, self.seen);
     }
 
     fn memory(&mut self, bytes: u64) {
@@ -217,7 +247,7 @@ mod tests {
     fn link(gauges: &Arc<Gauges>) -> (KitLink, Control, std::sync::mpsc::Receiver<Delivery>) {
         let (tx, rx) = sync_channel(16);
         let (link, control) =
-            KitLink::new("x", 1, tx, Arc::clone(gauges), Box::new(|_| {})).expect("eventfd");
+            KitLink::new("x", 1, tx, Arc::clone(gauges), Box::new(|_, _| {})).expect("eventfd");
         (link, control, rx)
     }
 
@@ -226,7 +256,7 @@ mod tests {
         let (mut link, control, _rx) = link(&Arc::default());
         control.order(Order::default());
         let far = Instant::now() + Duration::from_secs(3600);
-        assert!(matches!(link.wait(None, far), Signal::Order(_)));
+        assert!(matches!(link.wait(None, far), Signal::Order { answer: true, .. }));
         let waker = {
             let control = control.clone();
             std::thread::Builder::new().spawn(move || control.stop()).expect("thread")
@@ -234,6 +264,21 @@ mod tests {
         assert!(matches!(link.wait(None, far), Signal::Stop));
         waker.join().expect("joined");
         assert!(matches!(link.wait(None, Instant::now()), Signal::Stop), "stop stays");
+    }
+
+    #[test]
+    fn an_overwritten_order_is_answered_with_the_one_that_took_its_place() {
+        let (mut link, control, _rx) = link(&Arc::default());
+        let first = control.order(Order::default());
+        control.rescope(Order::default());
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let notes = Arc::clone(&told);
+        link.on_report = Box::new(move |_, number| notes.lock().expect("notes").push(number));
+        link.report(Outcome::default());
+        let far = Instant::now() + Duration::from_secs(3600);
+        assert!(matches!(link.wait(None, far), Signal::Order { answer: true, .. }));
+        link.report(Outcome::default());
+        assert_eq!(*told.lock().expect("notes"), [0, first]);
     }
 
     #[test]
