@@ -3,11 +3,14 @@
 //! elsewhere already (a probe's [`Gauges`], a sink's [`SinkCounts`], the store) are read when they are asked
 //! for.
 
+mod process;
+
 use crate::expose::Format;
 use crate::sinks::SinkCounts;
 use crate::store::{Ingested, Store};
 use probe_core::Batch;
 use probe_kit::link::{Gauges, IN_FLIGHT};
+use process::ProcessMetrics;
 use prometheus::core::Collector;
 use prometheus::{
     Counter, CounterVec, Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
@@ -253,57 +256,6 @@ fn raise_seconds(counter: &Counter, to: f64) {
 #[allow(clippy::cast_precision_loss)] // exact up to 104 days of CPU time, to the microsecond beyond
 fn ns_to_seconds(ns: &AtomicU64) -> f64 {
     ns.load(Relaxed) as f64 / 1e9
-}
-
-/// What the kernel says about this process.
-#[derive(Debug)]
-struct ProcessMetrics {
-    cpu: Counter,
-    resident: IntGauge,
-    virtual_memory: IntGauge,
-    fds: IntGauge,
-    max_fds: IntGauge,
-    threads: IntGauge,
-    start: IntGauge,
-}
-
-impl ProcessMetrics {
-    fn new(registry: &Registry) -> Result<Self> {
-        let gauge = |name: &str, help: &str| register(registry, IntGauge::new(name, help));
-        let cpu = Counter::new("process_cpu_seconds_total", "User and system CPU time spent.");
-        Ok(Self {
-            cpu: register(registry, cpu)?,
-            resident: gauge("process_resident_memory_bytes", "Resident memory.")?,
-            virtual_memory: gauge("process_virtual_memory_bytes", "Virtual memory.")?,
-            fds: gauge("process_open_fds", "Open file descriptors.")?,
-            max_fds: gauge("process_max_fds", "Most file descriptors that may be open.")?,
-            threads: gauge("process_threads", "Threads.")?,
-            start: gauge("process_start_time_seconds", "Start of the process, Unix time.")?,
-        })
-    }
-
-    /// Brings all up to date. What cannot be read stays as it was.
-    fn read(&self) {
-        if let Err(error) = self.try_read() {
-            tracing::debug!(%error, "/proc/self cannot be read");
-        }
-    }
-
-    #[allow(clippy::cast_precision_loss)] // ticks of one process
-    fn try_read(&self) -> procfs::ProcResult<()> {
-        let process = procfs::process::Process::myself()?;
-        let (stat, ticks) = (process.stat()?, procfs::ticks_per_second());
-        raise_seconds(&self.cpu, (stat.utime + stat.stime) as f64 / ticks as f64);
-        self.resident.set(gauge(stat.rss.saturating_mul(procfs::page_size())));
-        self.virtual_memory.set(gauge(stat.vsize));
-        self.threads.set(stat.num_threads);
-        self.start.set(gauge(procfs::boot_time_secs()? + stat.starttime / ticks.max(1)));
-        self.fds.set(gauge(process.fd_count()?));
-        if let procfs::process::LimitValue::Value(max) = process.limits()?.max_open_files.soft_limit {
-            self.max_fds.set(gauge(max));
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -74,8 +74,6 @@ pub(crate) struct RowLabels<'a> {
 
 /// Name of the label that ends every list.
 const MACHINE_ID: &str = "machine_id";
-/// What a table without keys marks its overflow row with.
-pub(crate) const OVERFLOW: &str = "overflow";
 
 impl<'a> RowLabels<'a> {
     fn own(self) -> impl Iterator<Item = (&'a str, &'a str)> {
