@@ -214,7 +214,7 @@ impl App {
             tokio::spawn(start_set.clone().save_on_change(report));
         }
         let views = manager.views().clone();
-        let shown = serving::Shown::new(&config, Arc::clone(&store), own, views, scope.clone());
+        let shown = serving::Shown::new(&config, Arc::clone(&store), own, views, scope.clone(), log.clone());
         let parts = Parts {
             manager: manager.clone(),
             metrics: Arc::new(shown),

@@ -21,7 +21,6 @@ pub mod machine_id;
 pub mod manager;
 pub mod meta;
 pub mod pipeline;
-pub mod rotating_file;
 pub mod scope;
 pub mod selfmetrics;
 pub mod serving;

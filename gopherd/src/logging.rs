@@ -4,12 +4,13 @@
 //! has something to say: constant sentences, values in fields.
 
 use crate::config::LogLevel;
-use crate::rotating_file::RotatingFile;
+use crate::sinks::rotate::Rotating;
 use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -18,8 +19,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
-/// Largest debug log; with its backup twice that, as in gala-gopher.
-const MAX_BYTES: u64 = 100_000_000;
+/// Size of the debug log with all its backups, as in gala-gopher.
+const MAX_TOTAL: u64 = 200_000_000;
 /// Libraries whose messages below a warning are about their own insides.
 const LIBRARIES: &[&str] =
     &["actix_http", "actix_server", "actix_web", "h2", "hyper", "hyper_util", "mio", "rustls"];
@@ -40,7 +41,7 @@ impl From<LogLevel> for LevelFilter {
 pub struct LogControl {
     filter: reload::Handle<Targets, Registry>,
     level: Arc<AtomicU8>,
-    file: Option<Arc<RotatingFile>>,
+    file: Option<Arc<DebugFile>>,
 }
 
 const LEVELS: [LogLevel; 4] = [LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error];
@@ -62,13 +63,13 @@ impl LogControl {
     /// Lets the debug log be opened afresh, after it was moved away.
     pub fn reopen(&self) {
         if let Some(file) = &self.file {
-            file.reopen();
+            file.file().reopen();
         }
     }
 
     /// Messages that the debug log did not take.
     pub fn lost(&self) -> u64 {
-        self.file.as_ref().map_or(0, |file| file.lost())
+        self.file.as_ref().map_or(0, |file| file.lost.load(Ordering::Relaxed))
     }
 }
 
@@ -97,7 +98,7 @@ where
     E: Fn() -> W + Send + Sync + 'static,
     W: Write + 'static,
 {
-    let (file, problem) = match RotatingFile::open(path, MAX_BYTES) {
+    let (file, problem) = match DebugFile::open(path) {
         Ok(file) => (Some(Arc::new(file)), None),
         Err(error) => {
             let path = path.display();
@@ -116,11 +117,36 @@ where
     (Registry::default().with(layer), control, problem)
 }
 
+/// The debug log. A message that it does not take is counted; the next one is tried again.
+#[derive(Debug)]
+struct DebugFile {
+    file: Mutex<Rotating>,
+    lost: AtomicU64,
+}
+
+impl DebugFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        let mut file = Rotating::new(path.to_owned(), MAX_TOTAL);
+        file.open(SystemTime::now())?;
+        Ok(Self { file: Mutex::new(file), lost: AtomicU64::new(0) })
+    }
+
+    fn append(&self, line: &[u8]) {
+        if self.file().append(line, SystemTime::now()).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn file(&self) -> MutexGuard<'_, Rotating> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Writes each message to stderr and to the file.
 #[derive(Clone, Debug)]
 struct Tee<E> {
     stderr: E,
-    file: Option<Arc<RotatingFile>>,
+    file: Option<Arc<DebugFile>>,
 }
 
 impl<'a, E, W> MakeWriter<'a> for Tee<E>
@@ -138,7 +164,7 @@ where
 #[derive(Debug)]
 struct TeeWriter<W> {
     stderr: W,
-    file: Option<Arc<RotatingFile>>,
+    file: Option<Arc<DebugFile>>,
 }
 
 /// The formatter hands over one whole message a call, so that a call is a line.

@@ -36,6 +36,7 @@ pub struct SelfMetrics {
     queue_capacity: IntGaugeVec,
     sink_errors: IntCounterVec,
     scope_targets: IntGaugeVec,
+    scope_missed: IntGauge,
     series: IntGaugeVec,
     series_limited: IntCounterVec,
     scrape_duration: Histogram,
@@ -103,6 +104,13 @@ impl SelfMetrics {
                 "Processes or containers that the probe's selectors choose now.",
                 &["probe", "kind"],
             )?,
+            scope_missed: register(
+                &registry,
+                IntGauge::new(
+                    "gopherd_scope_missed_processes",
+                    "Processes that the last look at /proc could not take in: unreadable, or more than are kept.",
+                ),
+            )?,
             series: gauges("gopherd_series", "Series that are shown now.", &["probe"])?,
             series_limited: counters(
                 "gopherd_series_limited_total",
@@ -145,6 +153,18 @@ impl SelfMetrics {
     /// The probe's selectors choose `targets` of `kind` (`process`, `container`) now.
     pub fn set_scope_targets(&self, probe: &str, kind: &str, targets: usize) {
         self.scope_targets.with_label_values(&[probe, kind]).set(gauge(targets));
+    }
+
+    /// The last look at /proc left out so many processes.
+    pub fn set_scope_missed(&self, processes: usize) {
+        self.scope_missed.set(gauge(processes));
+    }
+
+    /// So many were lost by now, counted elsewhere; `reason` is a short constant.
+    pub fn set_lost(&self, stage: &str, owner: &str, reason: &str, total: u64) {
+        if total > 0 {
+            raise(&self.lost.with_label_values(&[stage, owner, reason]), total);
+        }
     }
 
     /// Queue `queue` holds `length` of at most `capacity`.
@@ -204,9 +224,7 @@ impl SelfMetrics {
         self.probe_memory.with_label_values(&[probe]).set(gauge64(&gauges.memory_bytes));
         raise(&self.samples.with_label_values(&[probe]), gauges.samples.load(Relaxed));
         let dropped = gauges.dropped.load(Relaxed);
-        if dropped > 0 {
-            raise(&self.lost.with_label_values(&["pipeline", probe, "queue_full"]), dropped);
-        }
+        self.set_lost("pipeline", probe, "queue_full", dropped);
         let queue = format!("pipeline/{probe}");
         self.queue_length.with_label_values(&[&queue]).set(gauge(gauges.in_flight()));
         self.queue_capacity.with_label_values(&[&queue]).set(gauge(IN_FLIGHT));
@@ -215,10 +233,7 @@ impl SelfMetrics {
     fn read_sink(&self, sink: &str, counts: &SinkCounts) {
         raise(&self.sink_errors.with_label_values(&[sink]), counts.errors.load(Relaxed));
         for (reason, count) in [("queue_full", &counts.dropped), ("write_failed", &counts.failed)] {
-            let count = count.load(Relaxed);
-            if count > 0 {
-                raise(&self.lost.with_label_values(&["sink", sink, reason]), count);
-            }
+            self.set_lost("sink", sink, reason, count.load(Relaxed));
         }
         let queue = format!("sink/{sink}");
         self.queue_length.with_label_values(&[&queue]).set(gauge64(&counts.waiting));

@@ -17,6 +17,7 @@ use probe_core::{Label, ProcKey, Scope};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -70,6 +71,7 @@ struct Shared {
     work: Mutex<Work>,
     bell: Condvar,
     views: ArcSwap<Views>,
+    missed: AtomicUsize,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -94,6 +96,7 @@ impl ScopeEngine {
             work: Mutex::new(work),
             bell: Condvar::new(),
             views: ArcSwap::default(),
+            missed: AtomicUsize::new(0),
             thread: Mutex::new(None),
         }));
         let shared = Arc::clone(&engine.0);
@@ -157,7 +160,7 @@ impl ScopeEngine {
 
     /// Processes that the last scan could not take in: more than are kept, or unreadable.
     pub fn missed(&self) -> usize {
-        self.0.work().watch.missed()
+        self.0.missed.load(Ordering::Relaxed)
     }
 
     /// Why `feature` observes the process `pid` or does not, from the process as it is now.
@@ -201,6 +204,7 @@ impl Shared {
 
     /// Takes note of what a scan did.
     fn take(&self, work: &mut Work, effects: &[(&'static str, Effect)]) {
+        self.missed.store(work.watch.missed(), Ordering::Relaxed);
         work.pending.extend(effects.iter().filter(|(_, effect)| effect.scope).map(|(name, _)| *name));
         self.publish(work, effects.iter().map(|(name, _)| *name));
     }

@@ -3,6 +3,7 @@
 use crate::config::{Config, Semantics};
 use crate::expose::{Compressor, Encoding, Format, finish, negotiate};
 use crate::http::{Exposition, Metrics, View};
+use crate::logging::LogControl;
 use crate::manager::{StateName, Views};
 use crate::scope::ScopeEngine;
 use crate::selfmetrics::SelfMetrics;
@@ -33,6 +34,7 @@ pub struct Shown {
     own: Arc<SelfMetrics>,
     views: Views,
     scope: ScopeEngine,
+    log: LogControl,
     semantics: Semantics,
     spare: Mutex<Vec<Workspace>>,
 }
@@ -45,13 +47,14 @@ impl Shown {
         own: Arc<SelfMetrics>,
         views: Views,
         scope: ScopeEngine,
+        log: LogControl,
     ) -> Self {
         let semantics = config.metric.semantics;
         if semantics == Semantics::PerPeriod {
             store.want_periods();
         }
         views.all().for_each(|view| own.watch_probe(view.descriptor.name, Arc::clone(&view.gauges)));
-        Self { store, own, views, scope, semantics, spare: Mutex::default() }
+        Self { store, own, views, scope, log, semantics, spare: Mutex::default() }
     }
 
     fn write(&self, view: View, format: Format, text: &mut Vec<u8>) -> &'static str {
@@ -83,6 +86,8 @@ impl Shown {
             self.own.set_restarts(probe, view.restarts);
             self.own.set_scope_targets(probe, "process", self.scope.counts(probe));
         }
+        self.own.set_scope_missed(self.scope.missed());
+        self.own.set_lost("log", "debug", "write_failed", self.log.lost());
     }
 }
 

@@ -52,6 +52,12 @@ impl Rotating {
         self.open = None;
     }
 
+    /// Opens the file now instead of at the first line, to see whether that works.
+    pub fn open(&mut self, now: SystemTime) -> io::Result<()> {
+        self.open = Some(Open::at(&self.path, now)?);
+        Ok(())
+    }
+
     fn append_all(&mut self, mut lines: &[u8], now: SystemTime) -> io::Result<()> {
         while !lines.is_empty() {
             let open = match &mut self.open {
