@@ -53,7 +53,9 @@ impl Shown {
         if semantics == Semantics::PerPeriod {
             store.want_periods();
         }
-        views.all().for_each(|view| own.watch_probe(view.descriptor.name, Arc::clone(&view.gauges)));
+        // A feature that is not built has no cost and no losses to show.
+        let built = views.all().filter(|view| view.descriptor.build.is_some());
+        built.for_each(|view| own.watch_probe(view.descriptor.name, Arc::clone(&view.gauges)));
         Self { store, own, views, scope, log, semantics, spare: Mutex::default() }
     }
 
@@ -82,6 +84,10 @@ impl Shown {
         let names = StateName::ALL.map(StateName::text);
         for view in self.views.all() {
             let probe = view.descriptor.name;
+            if view.state == StateName::Unavailable {
+                self.own.set_probe_state(probe, view.state.text(), &[view.state.text()]);
+                continue;
+            }
             self.own.set_probe_state(probe, view.state.text(), &names);
             self.own.set_restarts(probe, view.restarts);
             self.own.set_scope_targets(probe, "process", self.scope.counts(probe));
