@@ -10,16 +10,20 @@
 mod compress;
 mod cumulative;
 pub(crate) mod escape;
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 mod json;
 pub mod negotiate;
 pub(crate) mod number;
 mod per_period;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod strict;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use compress::Compressor;
+#[cfg(any(test, fuzzing))]
+pub use fuzz::fuzz_text;
 pub use json::write_document;
 pub use per_period::PeriodRow;
 
