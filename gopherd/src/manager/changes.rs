@@ -188,7 +188,9 @@ impl Core {
         entry.config = part.before.config;
         entry.view.generation = part.before.generation;
         let phase = entry.state.phase();
-        let event = match (part.before.wanted, phase) {
+        // What has begun to end is not started again.
+        let wanted = part.before.wanted && self.shutdown.is_none();
+        let event = match (wanted, phase) {
             (false, _) => Some(Event::Stop),
             (true, Phase::Failed) if !part.before.healthy => None,
             (true, Phase::Stopped | Phase::Failed | Phase::Stopping { .. }) => Some(Event::Start),
