@@ -242,6 +242,7 @@ impl App {
             env: host,
             body_timeout: config.rest_api_server.body_timeout,
             encoders: Arc::new(tokio::sync::Semaphore::new(ENCODERS)),
+            sending: crate::http::Sending::default(),
         };
         let limits = crate::http::Limits {
             max_connections: usize::try_from(config.rest_api_server.max_connections).unwrap_or(usize::MAX),
