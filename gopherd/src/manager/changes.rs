@@ -7,6 +7,7 @@ use super::state::State;
 use super::stopping;
 use crate::feature::{Context, FeatureConfig, Path, Plan, Problem, ProblemKind, Wanted, plan};
 use probe_core::ProbeError;
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::oneshot;
 
@@ -83,6 +84,7 @@ impl Core {
             let changed = plans.into_iter().map(|(index, plan)| Changed {
                 feature: self.entries[index].descriptor.name,
                 generation: self.entries[index].view.generation,
+                view: Arc::new(self.entries[index].view.clone()),
                 warnings: plan.warnings,
                 unfinished: false,
             });
@@ -220,6 +222,7 @@ impl Core {
             changed.push(Changed {
                 feature: entry.descriptor.name,
                 generation: entry.view.generation,
+                view: Arc::new(entry.view.clone()),
                 warnings: part.warnings,
                 unfinished: overdue && part.awaits != Await::Nothing,
             });
