@@ -17,15 +17,20 @@ use crate::selfmetrics::SelfMetrics;
 use crate::signals::{Asked, Signals};
 use crate::startset::{Applied, StartSet, Target, apply};
 use crate::store::{self, Store};
-use crate::{atomic, channels, config, feature, machine_id, serving, systemd, world};
+use crate::{atomic, channels, config, feature, machine_id, serving, startset, systemd, world};
 use anyhow::Context as _;
+use futures_util::FutureExt as _;
+use futures_util::future::{Fuse, FusedFuture as _};
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// All of the shutdown happens within this time.
 const SHUTDOWN: Duration = Duration::from_secs(5);
+/// So much of it is kept for writing what waits in the metric channels.
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// The text of `--list-probes`.
 pub fn list_probes() -> String {
@@ -39,14 +44,11 @@ pub fn list_probes() -> String {
     out
 }
 
-/// The bytes of the set of probes to start with. A file that is not there is an empty set.
+/// The bytes of the set of probes to start with.
 pub fn read_init(source: &InitSource) -> io::Result<Vec<u8>> {
     match source {
         InitSource::Env(text, _) => Ok(text.clone().into_bytes()),
-        InitSource::File(path) => match std::fs::read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            other => other,
-        },
+        InitSource::File(path) => startset::read(path),
     }
 }
 
@@ -78,26 +80,41 @@ pub fn validate_line(name: &str, json: &str) -> Result<Vec<String>, feature::Pro
 pub async fn run(cli: &Cli, loaded: Loaded) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals cannot be received")?;
     let app = App::start(loaded)?;
+    until_stop(&app, cli, &mut signals).await;
+    // A second request to stop ends the process from within `next`.
+    tokio::select! {
+        () = app.stop() => Ok(()),
+        _ = signals.next() => Ok(()),
+    }
+}
+
+/// Serves signals until one asks for the end. A reload waits for files and probes, so it goes on beside the
+/// signals: neither the end nor the service manager's watchdog waits for it.
+async fn until_stop(app: &App, cli: &Cli, signals: &mut Signals) {
+    let mut watchdog = systemd::watchdog_interval().map(tokio::time::interval);
+    let mut reload = std::pin::pin!(Fuse::terminated());
+    let mut reload_again = false;
     loop {
-        let watchdog = async {
-            match systemd::watchdog_interval() {
-                Some(interval) => tokio::time::sleep(interval).await,
+        let alive = async {
+            match &mut watchdog {
+                Some(interval) => interval.tick().await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             asked = signals.next() => match asked {
-                Asked::Stop => break,
-                Asked::Reload => app.reload(cli).await,
+                Asked::Stop => return,
+                Asked::Reload if reload.is_terminated() => reload.set(app.reload(cli).fuse()),
+                Asked::Reload => reload_again = true,
                 Asked::Reopen => app.reopen(),
             },
-            () = watchdog => systemd::alive(),
+            () = &mut reload, if !reload.is_terminated() => {
+                if std::mem::take(&mut reload_again) {
+                    reload.set(app.reload(cli).fuse());
+                }
+            }
+            _ = alive => systemd::alive(),
         }
-    }
-    // A second request to stop ends the process from within `next`.
-    tokio::select! {
-        () = app.stop() => Ok(()),
-        _ = signals.next() => Ok(()),
     }
 }
 
@@ -225,6 +242,7 @@ impl App {
             env: host,
             body_timeout: config.rest_api_server.body_timeout,
             encoders: Arc::new(tokio::sync::Semaphore::new(ENCODERS)),
+            sending: crate::http::Sending::default(),
         };
         let limits = crate::http::Limits {
             max_connections: usize::try_from(config.rest_api_server.max_connections).unwrap_or(usize::MAX),
@@ -256,7 +274,9 @@ impl App {
     async fn reload(&self, cli: &Cli) {
         tracing::info!("reading the configuration again");
         let candidates = [find::OUR_FILE, find::GALA_FILE];
-        let sources = find::gather(cli.config.as_deref(), &candidates, std::env::vars_os(), cli.settings());
+        let (file, flags) = (cli.config.clone(), cli.settings());
+        let gather = move || find::gather(file.as_deref(), &candidates, std::env::vars_os(), flags);
+        let Ok(sources) = tokio::task::spawn_blocking(gather).await else { return };
         match load(&sources) {
             Ok(loaded) => {
                 let problems = self.take_over(loaded);
@@ -302,19 +322,29 @@ impl App {
         tracing::info!("gopherd stops");
         systemd::stopping();
         self.readiness.stopping();
+        let deadline = Instant::now() + SHUTDOWN;
         // No new connections while the probes end; what is being answered is answered.
         let probes = self.manager.shutdown(SHUTDOWN - Duration::from_secs(2));
         let (late, ()) = tokio::join!(probes, self.servers.stop());
         for probe in &late {
             tracing::error!(probe, "did not end in time");
         }
-        self.scope.shutdown();
+        // Both may be reading a process whose memory map the kernel holds locked.
+        let scope = self.scope;
+        by(deadline - FLUSH, "scope", move || scope.shutdown()).await;
         if late.is_empty() {
             // Every sender of its queue is gone, so it ends as soon as the queue is empty.
-            let _ = tokio::task::spawn_blocking(move || self.pipeline.join()).await;
+            by(deadline - FLUSH, "pipeline", move || drop(self.pipeline.join())).await;
         }
-        self.channels.close();
+        by(deadline, "channels", move || self.channels.close()).await;
         tracing::info!("gopherd has stopped");
+    }
+}
+
+/// Ends a part that may block, and goes on without it at `deadline`.
+async fn by(deadline: Instant, part: &'static str, end: impl FnOnce() + Send + 'static) {
+    if tokio::time::timeout_at(deadline, tokio::task::spawn_blocking(end)).await.is_err() {
+        tracing::error!(part, "did not end in time");
     }
 }
 
@@ -331,7 +361,10 @@ async fn apply_set(manager: &Handle, init: &InitSource, applied: &Applied, readi
         InitSource::File(path) => path.display().to_string(),
         InitSource::Env(..) => "GOPHER_PROBES_INIT".to_owned(),
     };
-    let problems = match read_init(init) {
+    let source = init.clone();
+    // A file system that does not answer holds up this thread and nothing else.
+    let read = tokio::task::spawn_blocking(move || read_init(&source)).await;
+    let problems = match read.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
         Ok(text) => apply(manager, &name, &text, applied).await,
         Err(error) => vec![format!("{name}: cannot be read: {error}")],
     };

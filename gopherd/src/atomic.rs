@@ -14,12 +14,18 @@ const NEW_MODE: u32 = 0o640;
 const SUFFIX: &str = ".gopherd-new";
 
 /// Writes `content` to `path`. A symbolic link stays one: the file that it names is replaced. Mode and owner
-/// of an existing file are kept. On an error the old file is untouched; the error names the step.
+/// of an existing file are kept. What is no regular file is never replaced. On an error the old file is untouched;
+/// the error names the step.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let target = target_of(path)?;
     let dir = dir_of(&target);
     let old = match fs::metadata(&target) {
-        Ok(meta) => Some(meta),
+        Ok(meta) if meta.is_file() => Some(meta),
+        // A device or a pipe would be gone, for everybody on this host.
+        Ok(_) => {
+            let error = io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file and stays");
+            return Err(told(&target, "replacing", error));
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(told(&target, "looking at", error)),
     };
@@ -121,6 +127,21 @@ mod tests {
         assert_eq!(fs::read(&real).expect("read"), b"new");
         fs::remove_file(&real).expect("remove");
         assert!(replace(&link, b"x").expect_err("dangling").to_string().starts_with("following"));
+    }
+
+    #[test]
+    fn what_is_no_file_stays_even_behind_a_link() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let dir = tempfile::tempdir().expect("tempdir");
+        let (pipe, link) = (dir.path().join("pipe"), dir.path().join("probes.init"));
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::from_raw_mode(0o600), 0).expect("a pipe");
+        std::os::unix::fs::symlink(&pipe, &link).expect("symlink");
+        for path in [&pipe, &link] {
+            let error = replace(path, b"x").expect_err("a pipe").to_string();
+            assert!(error.contains("no regular file"), "{error}");
+        }
+        assert!(!fs::metadata(&pipe).expect("there").is_file());
+        assert_eq!(names(dir.path()), ["pipe", "probes.init"]);
     }
 
     #[test]

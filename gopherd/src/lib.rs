@@ -15,6 +15,7 @@ pub mod expose;
 pub mod feature;
 pub mod http;
 pub mod initfile;
+pub mod input_file;
 pub mod lock;
 pub mod logging;
 pub mod machine_id;

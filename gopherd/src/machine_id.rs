@@ -3,9 +3,8 @@
 //! Owns the choice (configured, saved, firmware, /etc/machine-id, random), the saved file and the address
 //! that the label adds. The answer is fixed while the daemon runs: whoever asks gets it from the start.
 
-use crate::atomic;
+use crate::{atomic, input_file};
 use probe_core::Env;
-use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
@@ -115,12 +114,8 @@ fn save(path: &Path, id: &str) -> std::io::Result<()> {
 
 /// The start of a file that holds one short line; empty if there is none, or if it is no text.
 fn read_short(path: &Path) -> String {
-    let mut text = String::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(256).read_to_string(&mut text));
-    if read.is_err() {
-        text.clear();
-    }
-    text
+    let read = input_file::read(path, 256).ok();
+    read.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
 }
 
 /// A random UUID (RFC 9562, version 4).

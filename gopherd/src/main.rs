@@ -44,7 +44,10 @@ fn start(cli: &Cli, loaded: Loaded) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("error: the runtime cannot be made: {error}")),
     };
-    match runtime.block_on(app::run(cli, loaded)) {
+    let ended = runtime.block_on(app::run(cli, loaded));
+    // Without this the runtime would wait for threads that a dead file system holds.
+    runtime.shutdown_background();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&format!("error: {error:#}")),
     }

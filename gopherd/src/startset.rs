@@ -6,21 +6,27 @@
 use crate::feature::{Edit, saved_document};
 use crate::http::{SaveError, Saver};
 use crate::manager::{Change, Handle, Item, Origin};
-use crate::{atomic, initfile};
+use crate::{atomic, initfile, input_file};
 use futures_util::future::join_all;
 use gopher_api::Saved;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Changes that follow each other within this time are saved once.
 const DEBOUNCE: Duration = Duration::from_secs(1);
 
-/// Generations of the features right after the last time that lines were applied: one that has another
-/// generation now was configured by somebody since.
+/// The generation of each feature that lines were applied to, right after that: one that has another generation
+/// now was configured by somebody since, and stays theirs at every further reload.
 #[derive(Clone, Debug, Default)]
 pub struct Applied(Arc<Mutex<HashMap<&'static str, u64>>>);
+
+impl Applied {
+    fn lock(&self) -> MutexGuard<'_, HashMap<&'static str, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Applies the lines of `text`, which came from `source`, in their order, and returns what is wrong with it, one
 /// sentence a line. Lines of features that somebody has configured since the last time are skipped and logged.
@@ -35,7 +41,7 @@ pub async fn apply(manager: &Handle, source: &str, text: &[u8], applied: &Applie
             continue;
         };
         let feature = descriptor.name;
-        let before = applied.0.lock().unwrap_or_else(PoisonError::into_inner).get(feature).copied();
+        let before = applied.lock().get(feature).copied();
         let now = manager.views().get(feature).map_or(0, |view| view.generation);
         if now != before.unwrap_or(0) {
             tracing::info!(feature, line = line.line_no, "line skipped: the feature was configured since");
@@ -56,16 +62,19 @@ pub async fn apply(manager: &Handle, source: &str, text: &[u8], applied: &Applie
         changes.into_iter().map(|(line, feature, change)| async move { (line, feature, change.await) });
     for (line, feature, answer) in join_all(answers).await {
         match answer {
-            Ok(changed) => changed.iter().flat_map(|part| &part.warnings).for_each(|warning| {
-                tracing::warn!(feature, line, warning, "line of the start set");
-            }),
+            Ok(changed) => {
+                for part in changed {
+                    part.warnings.iter().for_each(|warning| {
+                        tracing::warn!(feature, line, warning, "line of the start set");
+                    });
+                    applied.lock().insert(part.feature, part.generation);
+                }
+            }
             Err(faults) => {
                 problems.extend(faults.iter().map(|fault| (line, format!("{feature}: {}", fault.problem))));
             }
         }
     }
-    let generations = manager.views().all().map(|view| (view.descriptor.name, view.generation));
-    applied.0.lock().unwrap_or_else(PoisonError::into_inner).extend(generations);
     problems.sort();
     problems.into_iter().map(|(line, message)| format!("{source}:{line}: {message}")).collect()
 }
@@ -123,6 +132,11 @@ impl Saver for StartSet {
             SaveError::Failed(format!("{} cannot be {what}: {error}", path.display()))
         };
         let old = read(path).map_err(|error| failed("read", error))?;
+        if old.len() > initfile::MAX_SIZE {
+            // It was not read whole, and writing back what was read would cut it off.
+            let error = std::io::Error::from(std::io::ErrorKind::FileTooLarge);
+            return Err(failed("used", error));
+        }
         let mut features = 0;
         let set: Vec<(String, Option<String>)> = self
             .manager
@@ -140,8 +154,10 @@ impl Saver for StartSet {
     }
 }
 
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    match std::fs::read(path) {
+/// The text of probes.init, of one that is too large a byte more than may be used. A file that is not there is
+/// an empty set.
+pub fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    match input_file::read(path, initfile::MAX_SIZE as u64 + 1) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         other => other,
     }

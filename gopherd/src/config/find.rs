@@ -5,9 +5,10 @@
 
 use super::fault::{Fault, Origin, not_text, of_file};
 use super::load::{SourceFile, Sources, variables};
+use crate::input_file;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Our file.
@@ -29,7 +30,7 @@ pub fn gather(
 ) -> Sources {
     let mut sources = Sources { flags, ..Sources::default() };
     match named {
-        Some(path) => match read(path) {
+        Some(path) => match input_file::read(path, MAX_READ) {
             Ok(bytes) => sources.file = Some(SourceFile { path: path.to_owned(), bytes }),
             Err(error) => sources.faults.push(unreadable(path, &error)),
         },
@@ -44,7 +45,7 @@ pub fn gather(
 fn first_of(candidates: &[&str], sources: &mut Sources) {
     for (i, candidate) in candidates.iter().enumerate() {
         let path = PathBuf::from(candidate);
-        match read(&path) {
+        match input_file::read(&path, MAX_READ) {
             Ok(bytes) => {
                 if i > 0 {
                     let problem =
@@ -81,12 +82,6 @@ fn take_variable(
         Err(value) if variables().any(|known| known == name) => faults.push(not_text(&name, &value)),
         Err(_) => {}
     }
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(MAX_READ).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Fault {

@@ -7,8 +7,8 @@ use actix_web::{HttpResponse, ResponseError};
 use gopher_api::CompatAnswer;
 use std::fmt;
 
-/// Seconds after which a client may try again when changes queue up.
-const RETRY_AFTER_S: &str = "1";
+/// Seconds after which a client may try again when changes or scrapes queue up.
+pub(super) const RETRY_AFTER_S: &str = "1";
 
 /// Said of a change whose deadline came before its probes answered.
 pub(super) const UNFINISHED: &str =

@@ -1,7 +1,7 @@
 //! The metrics endpoints. The store's expose module encodes; here is only which view, and that at most a few
 //! expositions are encoded at the same time, off the worker that answers everybody else.
 
-use super::error::{Door, Refusal};
+use super::error::{Door, RETRY_AFTER_S, Refusal};
 use super::parts::{Parts, View};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -11,6 +11,7 @@ use std::sync::Arc;
 #[utoipa::path(get, path = "/metrics", operation_id = "get_metrics", tag = "metrics", responses(
     (status = 200, description = "Prometheus text, or OpenMetrics when `Accept` prefers it; gzip or zstd when `Accept-Encoding` has it.",
         content((String = "text/plain"), (String = "application/openmetrics-text"))),
+    (status = 503, description = "Too much waits for clients that read slowly.", content_type = "application/problem+json", body = gopher_api::Problem),
 ))]
 pub(super) async fn configured(
     request: HttpRequest,
@@ -23,6 +24,7 @@ pub(super) async fn configured(
 #[utoipa::path(get, path = "/metrics/cumulative", operation_id = "get_metrics_cumulative", tag = "metrics", responses(
     (status = 200, description = "As `/metrics`, cumulative.",
         content((String = "text/plain"), (String = "application/openmetrics-text"))),
+    (status = 503, description = "Too much waits for clients that read slowly.", content_type = "application/problem+json", body = gopher_api::Problem),
 ))]
 pub(super) async fn cumulative(
     request: HttpRequest,
@@ -35,6 +37,7 @@ pub(super) async fn cumulative(
 #[utoipa::path(get, path = "/metrics/per_period", operation_id = "get_metrics_per_period", tag = "metrics", responses(
     (status = 200, description = "Text with timestamps and without HELP and TYPE; empty before the first period has ended.",
         content((String = "text/plain"))),
+    (status = 503, description = "Too much waits for clients that read slowly.", content_type = "application/problem+json", body = gopher_api::Problem),
 ))]
 pub(super) async fn per_period(
     request: HttpRequest,
@@ -66,5 +69,10 @@ async fn expose(request: &HttpRequest, parts: &Parts, view: View) -> Result<Http
     if let Some(encoding) = exposition.content_encoding {
         response.insert_header((header::CONTENT_ENCODING, encoding));
     }
-    Ok(response.body(exposition.body))
+    let body = parts.sending.body(exposition.body).ok_or_else(|| {
+        let detail = "other clients are too slow in reading their metrics; try again";
+        Refusal::new(Door::Native, StatusCode::SERVICE_UNAVAILABLE, detail)
+            .with(header::RETRY_AFTER, RETRY_AFTER_S)
+    })?;
+    Ok(response.body(body))
 }

@@ -21,7 +21,7 @@
 //! | `/` | GET | `metrics` |
 //!
 //! Whatever has GET has HEAD. A body is read by `body`, a query by `query`, a refusal is written by `error`;
-//! `listen` makes the sockets, `serve` the servers, and `peer` looks at who is on the unix socket.
+//! `listen` makes the sockets, `serve` the servers, `sending` bounds what waits for slow scrapers, and `peer` looks at who is on the unix socket.
 
 mod answer;
 mod body;
@@ -37,6 +37,7 @@ mod parts;
 mod peer;
 mod query;
 mod routes;
+mod sending;
 mod serve;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -46,6 +47,7 @@ pub use listen::{Addresses, BindError, Sockets};
 pub use openapi::openapi;
 pub use parts::{ENCODERS, Exposition, LogLevel, Metrics, Parts, SaveError, Saver, Targets, View};
 pub use routes::{metrics, rest};
+pub use sending::Sending;
 pub use serve::{Limits, Servers, serve};
 
 #[cfg(test)]

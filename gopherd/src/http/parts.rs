@@ -2,6 +2,7 @@
 //! the real parts and by a test's.
 
 use super::health::Readiness;
+use super::sending::Sending;
 use crate::manager::Handle;
 use actix_web::web::Bytes;
 use gopher_api::TargetPage;
@@ -96,6 +97,8 @@ pub struct Parts {
     pub body_timeout: Duration,
     /// Expositions that may be encoded at the same time: each holds its whole text in memory.
     pub encoders: Arc<Semaphore>,
+    /// Expositions that wait to be read by their clients.
+    pub sending: Sending,
 }
 
 /// As many expositions at once as there are formats that somebody scrapes regularly; others wait their turn.

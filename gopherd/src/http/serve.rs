@@ -7,10 +7,12 @@ use super::routes::{contain, metrics, rest};
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
+use std::any::Any;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 /// Limits of either listener. What a request's head may be is the server's own: 128 KiB and 96 headers.
@@ -41,6 +43,9 @@ impl Default for Limits {
 /// read the answer.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// How long a client may take nothing of an answer that it asked for.
+const SILENCE: Duration = Duration::from_secs(30);
+
 /// Running servers.
 #[derive(Debug)]
 pub struct Servers {
@@ -67,7 +72,10 @@ pub fn serve(sockets: Sockets, parts: &Parts, limits: &Limits) -> io::Result<Ser
                 let app = App::new().wrap(from_fn(contain)).wrap(from_fn(peer::check));
                 app.configure($routes(parts.clone()))
             })
-            .on_connect(move |connection, data| peer::note(connection, data, group))
+            .on_connect(move |connection, data| {
+                give_up_on_silence(connection);
+                peer::note(connection, data, group);
+            })
             .workers(1)
             .disable_signals()
             .max_connections(limits.max_connections)
@@ -77,20 +85,25 @@ pub fn serve(sockets: Sockets, parts: &Parts, limits: &Limits) -> io::Result<Ser
             .shutdown_timeout(limits.drain.as_secs())
         }};
     }
-    if sockets.rest.is_some() || sockets.unix.is_some() {
-        let mut server = server!(rest);
-        if let Some(listener) = sockets.rest {
-            server = server.listen(listener)?;
-        }
-        if let Some((listener, _)) = sockets.unix {
-            server = server.listen_uds(listener)?;
-        }
-        servers.spawn(server.run());
+    if let Some(listener) = sockets.rest {
+        servers.spawn(server!(rest).listen(listener)?.run());
+    }
+    // Its own connections: whoever fills the REST listener does not lock the administrator out.
+    if let Some((listener, _)) = sockets.unix {
+        servers.spawn(server!(rest).listen_uds(listener)?.run());
     }
     if let Some(listener) = sockets.metrics {
         servers.spawn(server!(metrics).listen(listener)?.run());
     }
     Ok(servers)
+}
+
+/// A client that takes nothing of what it asked for would keep its connection for ever; the kernel ends it.
+fn give_up_on_silence(connection: &dyn Any) {
+    let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
+    let silence = u32::try_from(SILENCE.as_millis()).unwrap_or(u32::MAX);
+    // Without it the connection works all the same.
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, silence);
 }
 
 impl Servers {

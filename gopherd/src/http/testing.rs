@@ -182,6 +182,7 @@ pub(crate) fn parts_with(start_deadline: Duration, saved: Result<Saved, SaveErro
         env: Env::default(),
         body_timeout: Duration::from_secs(10),
         encoders: Arc::new(Semaphore::new(ENCODERS)),
+        sending: crate::http::Sending::default(),
     }
 }
 

@@ -7,5 +7,5 @@
 mod parse;
 mod save;
 
-pub use parse::{InitFault, InitLine, Parsed, parse};
+pub use parse::{InitFault, InitLine, MAX_SIZE, Parsed, parse};
 pub use save::render;

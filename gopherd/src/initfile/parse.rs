@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 /// Largest text in bytes.
-const MAX_SIZE: usize = 16 << 20;
+pub const MAX_SIZE: usize = 16 << 20;
 /// Longest feature name in bytes; real ones are a third of it.
 const MAX_FEATURE: usize = 64;
 /// UTF-8's byte order mark, which editors on other systems put in front.

@@ -7,6 +7,7 @@ use super::state::State;
 use super::stopping;
 use crate::feature::{Context, FeatureConfig, Path, Plan, Problem, ProblemKind, Wanted, plan};
 use probe_core::ProbeError;
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::oneshot;
 
@@ -83,6 +84,7 @@ impl Core {
             let changed = plans.into_iter().map(|(index, plan)| Changed {
                 feature: self.entries[index].descriptor.name,
                 generation: self.entries[index].view.generation,
+                view: Arc::new(self.entries[index].view.clone()),
                 warnings: plan.warnings,
                 unfinished: false,
             });
@@ -188,7 +190,9 @@ impl Core {
         entry.config = part.before.config;
         entry.view.generation = part.before.generation;
         let phase = entry.state.phase();
-        let event = match (part.before.wanted, phase) {
+        // What has begun to end is not started again.
+        let wanted = part.before.wanted && self.shutdown.is_none();
+        let event = match (wanted, phase) {
             (false, _) => Some(Event::Stop),
             (true, Phase::Failed) if !part.before.healthy => None,
             (true, Phase::Stopped | Phase::Failed | Phase::Stopping { .. }) => Some(Event::Start),
@@ -218,6 +222,7 @@ impl Core {
             changed.push(Changed {
                 feature: entry.descriptor.name,
                 generation: entry.view.generation,
+                view: Arc::new(entry.view.clone()),
                 warnings: part.warnings,
                 unfinished: overdue && part.awaits != Await::Nothing,
             });

@@ -334,6 +334,13 @@ impl Core {
                     part.awaits = Await::Nothing;
                 }
             }
+            // The start that waited for this end may fail before there is a thread.
+            Ok(Action::Spawn) => {
+                if let State::Failed { error, .. } = &self.entries[index].state {
+                    let error = error.clone();
+                    self.part_failed(index, &error);
+                }
+            }
             _ => {}
         }
     }

@@ -1,7 +1,9 @@
 //! A change in progress: one feature, or several that take effect together or not at all.
 
+use super::view::FeatureView;
 use crate::feature::{Edit, FeatureConfig, Problem};
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::oneshot;
 
@@ -37,12 +39,14 @@ pub struct Change {
 }
 
 /// What became of one feature's part.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Changed {
     /// The feature.
     pub feature: &'static str,
     /// Its generation now.
     pub generation: u64,
+    /// All of it as this change left it: a later one may have followed before the answer is read.
+    pub view: Arc<FeatureView>,
     /// What was ignored, or does not run.
     pub warnings: Vec<String>,
     /// The start or stop had not ended when the deadline came; it goes on.

@@ -10,7 +10,7 @@ use crate::http::openapi::{ChangeErrors, ReadErrors};
 use crate::http::parts::Parts;
 use crate::http::query::{self, Nothing};
 use crate::http::{answer, body};
-use crate::manager::{Change, Item, Origin};
+use crate::manager::{Change, Changed, Item, Origin};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use gopher_api::{ProbeDocument, ProbeList};
@@ -146,7 +146,8 @@ async fn change(
     if changed.iter().any(|changed| changed.unfinished) {
         return Err(Refusal::new(DOOR, StatusCode::GATEWAY_TIMEOUT, UNFINISHED));
     }
-    let view = find(parts, name)?;
-    let warnings = changed.into_iter().flat_map(|changed| changed.warnings).collect();
+    let Some(Changed { view, warnings, .. }) = changed.into_iter().next() else {
+        return Err(Refusal::not_found(DOOR));
+    };
     Ok(answer::tagged(view.generation, &document::probe(&view, Beside::of(parts, &view), warnings)))
 }
