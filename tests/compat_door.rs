@@ -209,6 +209,8 @@ fn selectors_replace_labels_stay_and_both_can_be_cleared() {
 fn what_is_ignored_is_named() {
     let setup = setup();
     let daemon = setup.start();
+    // A feature that was configured and never started is `unknown` in GET, and PUT takes that back silently.
+    daemon.put("baseinfo", r#"{"state":"stopped"}"#);
     for (body, named) in [
         (r#"{"snooper":{"proc_id":[1]}}"#, "snooper"),
         (r#"{"cmd":{"bin":"/bin/sh","probe":["mem"]}}"#, "bin"),
@@ -296,9 +298,16 @@ fn a_refusal_says_what_and_where_and_changes_nothing() {
 fn bad_json_is_answered_with_line_column_and_what_was_expected() {
     let setup = setup();
     let daemon = setup.start();
-    let (said, _) =
-        refused(daemon.rest().put("/baseinfo", "{\"cmd\":{\"probe\":[\"mem\"]}\n \"state\":\"running\"}"));
-    assert!(said.contains("line 2") && said.contains("column"), "{said}");
+    for (body, place, expected) in [
+        // The comma is missing where the value before it ends, not where the next key is.
+        ("{\"cmd\":{\"probe\":[\"mem\"]}\n \"state\":\"running\"}", "line 1, column 25", "','"),
+        ("{\n  \"state\": \"running\n}", "line 2, column 20", "closing double quote"),
+        ("{\"params\":\n{\"report_period\" 5}}", "line 2, column 18", "':'"),
+        ("{\"cmd\":{\"probe\":[\"mem\"}}", "line 1, column 24", "']'"),
+    ] {
+        let (said, _) = refused(daemon.rest().put("/baseinfo", body));
+        assert!(said.contains(place) && said.contains(expected), "{body}: {said}");
+    }
 }
 
 #[test]

@@ -65,24 +65,24 @@ fn no_body_ends_the_daemon() {
 }
 
 #[test]
-fn an_announced_body_above_the_limit_is_cut_off_while_it_comes() {
+fn an_announced_body_above_the_limit_is_refused_before_it_comes_and_costs_no_memory() {
     let setup = Setup::new();
     let daemon = setup.start();
     let before = resident_kib(&daemon);
-    let announced = 300 * 1024 * 1024;
     let mut stream = daemon.rest().connect();
-    write!(stream, "PUT /baseinfo HTTP/1.1\r\nHost: localhost\r\nContent-Length: {announced}\r\n\r\njson=")
+    write!(stream, "PUT /baseinfo HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\njson=", 1_u64 << 40)
         .expect("a head");
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).expect("an answer to the head alone");
+    assert_eq!(status_of(&status), Some(413), "{}", String::from_utf8_lossy(&status));
+    // What comes all the same is thrown away for a moment, so that the client can read the answer; then the
+    // connection is cut, long before all that was announced has come.
     let chunk = vec![b' '; 64 * 1024];
-    let mut sent = 0;
-    while sent < announced && stream.write_all(&chunk).is_ok() {
-        sent += chunk.len();
+    let mut chunks = 0_u64;
+    while stream.write_all(&chunk).is_ok() {
+        chunks += 1;
+        assert!(chunks < 1 << 24, "a tebibyte was taken");
     }
-    assert!(sent < 64 * 1024 * 1024, "the daemon read {sent} bytes before it refused");
-    let mut answer = Vec::new();
-    // A reset may overtake the answer when the client is still sending; the status counts when it came.
-    drop(stream.read_to_end(&mut answer));
-    assert!(matches!(status_of(&answer), None | Some(413)), "{}", String::from_utf8_lossy(&answer));
     let after = resident_kib(&daemon);
     assert!(after < before + 16 * 1024, "resident memory went from {before} to {after} kB");
 }
@@ -154,38 +154,4 @@ fn idle_and_half_sent_connections_block_nobody() {
     eventually("the descriptors of closed connections to be given back", || {
         (open() + 150 < during).then_some(())
     });
-}
-
-#[test]
-fn a_page_of_another_site_cannot_reach_the_loopback_door() {
-    let setup = Setup::new();
-    let daemon = setup.start();
-    let rest = daemon.rest();
-    let get = |headers: &[(&str, &str)]| rest.send("GET", "/baseinfo", headers, "").status;
-    assert_eq!(get(&[("origin", "http://evil.example")]), 403);
-    assert_eq!(get(&[("origin", "http://localhost")]), 403);
-    assert_eq!(get(&[("host", "evil.example")]), 403);
-    assert_eq!(get(&[("host", "evil.example:9999")]), 403);
-    for host in ["127.0.0.1", "[::1]:9999", "localhost:1"] {
-        assert_eq!(get(&[("host", host)]), 200, "{host}");
-    }
-    let form = [("content-type", "text/plain")];
-    assert_eq!(rest.send("PUT", "/api/v1/probes/baseinfo", &form, "{}").status, 415);
-}
-
-#[test]
-fn a_flood_of_requests_is_answered_429_and_disturbs_no_scrape() {
-    let setup = Setup::new();
-    // The whole file, because the default setup lifts this limit.
-    let text = format!(
-        "[rest_api_server]\nport = {}\nrequests_per_second = 20\n[web_server]\nport = {}\n",
-        setup.rest_port, setup.metrics_port
-    );
-    let setup = setup.file("gopherd.toml", text);
-    let daemon = setup.start();
-    let refused = (0..400).map(|_| daemon.rest().get("/baseinfo")).find(|answer| answer.status == 429);
-    let refused = refused.expect("400 requests at once are more than 20 per second");
-    assert!(refused.header("retry-after").is_some());
-    daemon.scrape("/metrics");
-    daemon.socket().get("/baseinfo").expect(200);
 }

@@ -98,7 +98,8 @@ fn a_kill_in_the_middle_of_a_save_leaves_the_old_or_the_new_file() {
     for round in 0..ROUNDS {
         let before = read();
         let daemon = setup.start();
-        let period = 10 + round;
+        // Never the default, which need not be written.
+        let period = 100 + round;
         daemon.put("baseinfo", &format!("{{\"params\":{{\"report_period\":{period}}}}}"));
         let socket = daemon.socket();
         let start = Instant::now();

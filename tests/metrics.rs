@@ -88,16 +88,12 @@ fn every_family_has_help_and_type_and_no_line_has_a_time() {
 }
 
 /// What promtool says about names that the catalogue has fixed. Nothing else is waived.
-const NAMING: &[&str] = &[
-    "should be written in 'snake_case' not 'camelCase'",
-    "metric names should not contain abbreviated units",
+const NAMING: [&str; 5] = [
     "counter metrics should have \"_total\" suffix",
-    "use base unit",
-    "should not have \"_total\" suffix",
-    "should not end in \"_count\"",
-    "should not have \"_count\" suffix",
-    "metric name should not include type",
-    "should not include",
+    "label names should be written in 'snake_case' not 'camelCase'",
+    "metric names should be written in 'snake_case' not 'camelCase'",
+    "metric names should not contain abbreviated units",
+    "non-histogram and non-summary metrics should not have \"_count\" suffix",
 ];
 
 #[test]
@@ -111,8 +107,12 @@ fn promtool_finds_no_error() {
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(matches!(output.status.code(), Some(0 | 3)), "promtool cannot read it: {said}");
     for line in said.lines().filter(|line| !line.trim().is_empty()) {
-        let waived = line.starts_with("gala_gopher_") && NAMING.iter().any(|lint| line.contains(lint));
-        assert!(waived, "{line}");
+        let (name, finding) = line.split_once(' ').expect("a name and a finding");
+        assert!(name.starts_with("gala_gopher_") && NAMING.contains(&finding), "{line}");
+    }
+    // A waiver that nothing needs would hide the next mistake.
+    for finding in NAMING {
+        assert!(said.lines().any(|line| line.ends_with(finding)), "nobody needs to waive: {finding}");
     }
 }
 

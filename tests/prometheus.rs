@@ -86,8 +86,15 @@ fn prometheus_scrapes_both_views_without_a_failure() {
         (!rows.is_empty()).then_some(rows)
     });
     assert!(number(&rows[0]) > 0.0);
-    let metadata = client.get("/api/v1/metadata?metric=gala_gopher_cpu_user_msec").expect(200).json();
-    assert_eq!(metadata["data"]["gala_gopher_cpu_user_msec"][0]["type"], "counter", "{metadata}");
+    // Prometheus asks for OpenMetrics, where a counter is only what ends in _total.
+    for (name, kind) in [
+        ("gala_gopher_cpu_user_msec", "unknown"),
+        ("gala_gopher_mem_total_kB", "gauge"),
+        ("gopherd_samples_total", "counter"),
+    ] {
+        let metadata = client.get(&format!("/api/v1/metadata?metric={name}")).expect(200).json();
+        assert!(metadata["data"].to_string().contains(&format!("\"type\":\"{kind}\"")), "{name}: {metadata}");
+    }
     drop(prometheus);
 }
 

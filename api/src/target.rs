@@ -29,7 +29,7 @@ pub struct Target {
     pub start_ticks: u64,
     /// Its name.
     pub comm: String,
-    /// The selector that matches, dotted: `snoopers.proc_name[0]`.
+    /// The selector that matches: `proc_name[0] (comm /^redis/)`.
     pub selector: String,
 }
 

@@ -58,7 +58,7 @@ impl Setup {
         setup
             .section("rest_api_server", &format!("port = {rest}"))
             .section("web_server", &format!("port = {metrics}"))
-            // The flood guard has a test of its own; elsewhere it would only slow the tests down.
+            // The flood guard would only slow the tests down.
             .section("rest_api_server", "requests_per_second = 100000")
     }
 

@@ -6,12 +6,14 @@
 #![forbid(unsafe_code)]
 
 pub mod daemon;
+pub mod disk;
 pub mod http;
 pub mod process;
 pub mod scrape;
 pub mod wait;
 
 pub use daemon::{Daemon, Setup};
+pub use disk::SmallDisk;
 pub use http::{Client, Response};
 pub use scrape::{Sample, Scrape};
 pub use wait::{eventually, within};

@@ -116,21 +116,24 @@ impl Refusal {
         }
     }
 
-    /// Of a transaction: one entry a fault, the status of the first.
-    pub(super) fn transaction(faults: &[Fault]) -> Self {
-        let mut refusal = Self::single(Door::Native, faults);
+    /// Of a transaction: one entry a fault, with the feature as it was named; the status of the first.
+    pub(super) fn transaction(faults: &[(String, Problem)]) -> Self {
+        let mut refusal = match faults.first() {
+            Some((_, problem)) => Self::problem(Door::Native, problem),
+            None => Self::single(Door::Native, &[]),
+        };
         refusal.0.path = Path::default();
-        refusal.0.requirements = faults.iter().flat_map(|fault| requirements(&fault.problem)).collect();
+        refusal.0.requirements = faults.iter().flat_map(|(_, problem)| requirements(problem)).collect();
         refusal.0.detail = match faults.len() {
             1 => "nothing was changed: one feature was refused".to_owned(),
             n => format!("nothing was changed: {n} features were refused"),
         };
         refusal.0.faults = faults
             .iter()
-            .map(|fault| gopher_api::Fault {
-                feature: fault.feature.to_owned(),
-                path: fault.problem.path.pointer(),
-                detail: fault.problem.message.clone(),
+            .map(|(feature, problem)| gopher_api::Fault {
+                feature: feature.clone(),
+                path: problem.path.pointer(),
+                detail: problem.message.clone(),
             })
             .collect();
         refusal

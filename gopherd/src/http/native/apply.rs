@@ -6,7 +6,7 @@ use crate::http::error::{Refusal, UNFINISHED};
 use crate::http::openapi::ApplyErrors;
 use crate::http::parts::Parts;
 use crate::http::{answer, body, document, query};
-use crate::manager::{Change, Fault, Item, Origin};
+use crate::manager::{Change, Item, Origin};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use gopher_api::{Applied, ApplyRequest, ApplyResult};
@@ -37,18 +37,25 @@ pub(in crate::http) async fn apply(
     let body = body::read(&request, payload, DOOR, parts.body_timeout).await?;
     let edits = Edit::apply(&body).map_err(|problem| Refusal::problem(DOOR, &problem))?;
     let views = parts.manager.views();
-    let mut items = Vec::with_capacity(edits.len());
+    let (mut items, mut unknown) = (Vec::with_capacity(edits.len()), Vec::new());
     for (feature, edit) in edits {
-        let view = views.get(&feature).ok_or_else(|| {
-            let path = Path::default().key("probes").key(&feature);
-            let detail = "no such feature; GET /api/v1/probes lists them";
-            Refusal::problem(DOOR, &Problem::invalid(path, detail))
-        })?;
-        items.push(Item { feature: view.descriptor.name, edit, if_match: None });
+        match views.get(&feature) {
+            Some(view) => items.push(Item { feature: view.descriptor.name, edit, if_match: None }),
+            None => {
+                let detail = "no such feature; GET /api/v1/probes lists them";
+                unknown.push((feature, Problem::invalid(Path::default(), detail)));
+            }
+        }
     }
-    let change = Change { items, dry_run, origin: Origin::Request };
-    let changed =
-        parts.manager.change(change).await.map_err(|faults: Vec<Fault>| Refusal::transaction(&faults))?;
+    // With a feature that does not exist nothing may change, but the faults of the others are told too.
+    let change = Change { items, dry_run: dry_run || !unknown.is_empty(), origin: Origin::Request };
+    let answer = parts.manager.change(change).await;
+    if answer.is_err() || !unknown.is_empty() {
+        let others = answer.err().unwrap_or_default();
+        unknown.extend(others.into_iter().map(|fault| (fault.feature.to_owned(), fault.problem)));
+        return Err(Refusal::transaction(&unknown));
+    }
+    let changed = answer.unwrap_or_default();
     if changed.iter().any(|changed| changed.unfinished) {
         return Err(Refusal::new(DOOR, StatusCode::GATEWAY_TIMEOUT, UNFINISHED));
     }

@@ -149,8 +149,12 @@ async fn a_transaction_takes_effect_whole_or_not_at_all() {
             "tcp": {"generation": 1, "state": "running", "warnings": []},
         }})
     );
-    let reply = send(&parts, "POST", uri, JSON, r#"{"probes":{"tcp":{},"nope":{}}}"#).await;
-    assert_eq!((reply.status, &reply.json()["path"]), (400, &json!("/probes/nope")));
+    let body = r#"{"probes":{"tcp":{},"nope":{},"io":{"params":{"report_period":1}}}}"#;
+    let reply = send(&parts, "POST", uri, JSON, body).await.json();
+    let faults = reply["faults"].as_array().unwrap().iter();
+    let faults: Vec<_> = faults.map(|fault| (fault["feature"].as_str(), fault["path"].as_str())).collect();
+    assert_eq!(reply["status"], 400);
+    assert_eq!(faults, [(Some("nope"), Some("")), (Some("io"), Some("/params/report_period"))]);
     assert_eq!(get(&parts, TCP).await.json()["status"]["state"], "running");
 }
 
