@@ -70,8 +70,12 @@ fn an_announced_body_above_the_limit_is_refused_before_it_comes_and_costs_no_mem
     let daemon = setup.start();
     let before = resident_kib(&daemon);
     let mut stream = daemon.rest().connect();
-    write!(stream, "PUT /baseinfo HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\njson=", 1_u64 << 40)
-        .expect("a head");
+    write!(
+        stream,
+        "PUT /baseinfo HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\njson=",
+        1_u64 << 40
+    )
+    .expect("a head");
     let mut status = [0; 12];
     stream.read_exact(&mut status).expect("an answer to the head alone");
     assert_eq!(status_of(&status), Some(413), "{}", String::from_utf8_lossy(&status));
