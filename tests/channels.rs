@@ -79,9 +79,9 @@ fn a_full_disk_loses_counted_lines_and_recovers_by_itself() {
     eventually("the failed write to be counted", || (errors() > 0.0).then_some(()));
     eventually("the lost lines to be counted", || {
         let scrape = daemon.scrape("/metrics/cumulative");
-        let lost = scrape.all("gopherd_lost_total").filter(|sample| {
-            sample.label("stage") == Some("sink") && sample.label("owner") == Some("json")
-        });
+        let lost = scrape
+            .all("gopherd_lost_total")
+            .filter(|sample| sample.label("stage") == Some("sink") && sample.label("owner") == Some("json"));
         (lost.map(|sample| sample.value).sum::<f64>() > 0.0).then_some(())
     });
     // Nobody else is disturbed.
@@ -105,8 +105,11 @@ fn sighup_opens_a_channel_that_was_not_there() {
     let daemon = setup.start();
     daemon.put("baseinfo", MEMORY);
     let file = std::fs::read_to_string(setup.config_path()).expect("the file");
-    std::fs::write(setup.config_path(), format!("{file}\n[metric]\nout_channel = [\"web_server\", \"logs\"]\n"))
-        .expect("the file");
+    std::fs::write(
+        setup.config_path(),
+        format!("{file}\n[metric]\nout_channel = [\"web_server\", \"logs\"]\n"),
+    )
+    .expect("the file");
     daemon.signal(Signal::HUP);
     eventually("the reload in the log", || daemon.log().contains("metric.out_channel").then_some(()));
     again(&daemon);

@@ -50,21 +50,25 @@ fn probes_are_listed_shown_set_started_and_stopped() {
     assert_eq!(state("baseinfo").as_deref(), Some("stopped"));
     assert_eq!(done(ctl(&setup, &["probe", "set", "baseinfo", MEMORY], "")), "New config takes effect\n");
     assert_eq!(state("baseinfo").as_deref(), Some("running"));
-    let shown: Value = serde_json::from_str(&done(ctl(&setup, &["probe", "get", "baseinfo"], ""))).expect("JSON");
+    let shown: Value =
+        serde_json::from_str(&done(ctl(&setup, &["probe", "get", "baseinfo"], ""))).expect("JSON");
     assert_eq!(shown["params"]["report_period"], 5);
 
     // The compatible door: it merges, also from standard input, and what it ignores goes to stderr.
-    let merged = ctl(&setup, &["probe", "set", "baseinfo", "-"], r#"{"params":{"report_period":6},"snooper":{}}"#);
+    let merged =
+        ctl(&setup, &["probe", "set", "baseinfo", "-"], r#"{"params":{"report_period":6},"snooper":{}}"#);
     assert!(merged.err.contains("snooper"), "{merged:?}");
     done(merged);
-    let shown: Value = serde_json::from_str(&done(ctl(&setup, &["probe", "get", "baseinfo"], ""))).expect("JSON");
+    let shown: Value =
+        serde_json::from_str(&done(ctl(&setup, &["probe", "get", "baseinfo"], ""))).expect("JSON");
     assert_eq!((&shown["params"]["report_period"], &shown["cmd"]["probe"]), (&json!(6), &json!(["mem"])));
 
     done(ctl(&setup, &["probe", "stop", "baseinfo"], ""));
     assert_eq!(daemon.state("baseinfo"), "stopped");
     done(ctl(&setup, &["probe", "start", "baseinfo"], ""));
     assert_eq!(daemon.state("baseinfo"), "running");
-    let raw: Value = serde_json::from_str(&done(ctl(&setup, &["--json", "probe", "list"], ""))).expect("JSON");
+    let raw: Value =
+        serde_json::from_str(&done(ctl(&setup, &["--json", "probe", "list"], ""))).expect("JSON");
     assert!(raw["items"].is_array());
 }
 
@@ -74,7 +78,9 @@ fn metrics_are_printed_and_nothing_is_drained() {
     let daemon = setup.start();
     daemon.put("baseinfo", MEMORY);
     daemon.scrape_until("memory", |scrape| scrape.value("gala_gopher_mem_total_kB", &[]));
-    let total = |text: &str| text.lines().find(|line| line.starts_with("gala_gopher_mem_total_kB{")).map(str::to_owned);
+    let total = |text: &str| {
+        text.lines().find(|line| line.starts_with("gala_gopher_mem_total_kB{")).map(str::to_owned)
+    };
     let first = total(&done(ctl(&setup, &["metric"], ""))).expect("the memory");
     assert_eq!(total(&done(ctl(&setup, &["metric"], ""))), Some(first.clone()));
     assert_eq!(total(&daemon.metrics().get("/metrics").expect(200).text()), Some(first));
@@ -96,7 +102,10 @@ fn the_present_set_is_saved_and_several_features_are_applied_at_once() {
     let saved = done(ctl(&setup, &["save"], ""));
     assert!(saved.contains("2 features") && saved.contains("probes.init"), "{saved}");
     let text = std::fs::read_to_string(setup.probes_init_path()).expect("probes.init");
-    assert!(text.starts_with("# by hand\n") && text.contains("\nbaseinfo ") && text.contains("\ntcp "), "{text}");
+    assert!(
+        text.starts_with("# by hand\n") && text.contains("\nbaseinfo ") && text.contains("\ntcp "),
+        "{text}"
+    );
     assert!(daemon.terminate().success());
     let daemon = setup.start();
     assert_eq!(daemon.state("baseinfo"), "running");

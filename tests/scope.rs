@@ -15,7 +15,8 @@ fn child(setup: &Setup, name: &str) -> Background {
 }
 
 fn observe(daemon: &Daemon<'_>, selection: &Value) {
-    let mut body = json!({"cmd": {"probe": ["proc"]}, "params": {"report_period": 5, "smaps": 0}, "state": "running"});
+    let mut body =
+        json!({"cmd": {"probe": ["proc"]}, "params": {"report_period": 5, "smaps": 0}, "state": "running"});
     for (key, value) in selection.as_object().expect("an object") {
         body[key] = value.clone();
     }
@@ -54,7 +55,8 @@ fn a_process_chosen_by_name_has_the_label_of_its_entry_and_the_others_do_not_sho
             {"comm": "^sleep$", "cmdline": "^e2e-by-name 6", "label": {"role": "a \"b\"\\\nü"}},
         ]}}),
     );
-    let scrape = daemon.scrape_until("the chosen one", |scrape| shows(scrape, chosen.pid()).then(|| scrape.clone()));
+    let scrape =
+        daemon.scrape_until("the chosen one", |scrape| shows(scrape, chosen.pid()).then(|| scrape.clone()));
     assert_eq!(scrape.all(THREADS).count(), 1, "nothing else is in scope");
     assert_eq!(label(&scrape, chosen.pid(), "role").as_deref(), Some("a \"b\"\\\nü"));
     assert_eq!(label(&scrape, chosen.pid(), "comm").as_deref(), Some("sleep"));
@@ -94,12 +96,14 @@ fn a_pid_is_that_process_and_not_its_children() {
         list.split_whitespace().next()?.parse::<u32>().ok()
     });
     observe(&daemon, &json!({"snoopers": {"proc_id": [parent.pid()]}}));
-    let scrape = daemon.scrape_until("the parent", |scrape| shows(scrape, parent.pid()).then(|| scrape.clone()));
+    let scrape =
+        daemon.scrape_until("the parent", |scrape| shows(scrape, parent.pid()).then(|| scrape.clone()));
     assert!(!shows(&scrape, kid));
     assert!(verdict(&daemon, parent.pid()).1.contains("proc_id[0]"));
     assert!(!verdict(&daemon, kid).0);
     let group = i32::try_from(parent.pid()).ok().and_then(rustix::process::Pid::from_raw).expect("a pid");
-    rustix::process::kill_process_group(group, rustix::process::Signal::KILL).expect("the group of this test");
+    rustix::process::kill_process_group(group, rustix::process::Signal::KILL)
+        .expect("the group of this test");
 }
 
 #[test]
@@ -108,7 +112,8 @@ fn a_blacklist_shows_everything_but_its_matches() {
     let daemon = setup.start();
     let [hidden, shown] = ["e2e-hidden", "e2e-shown"].map(|name| child(&setup, name));
     observe(&daemon, &json!({"blacklist": {"proc_name": [{"cmdline": "^e2e-hidden"}]}}));
-    let scrape = daemon.scrape_until("the others", |scrape| shows(scrape, shown.pid()).then(|| scrape.clone()));
+    let scrape =
+        daemon.scrape_until("the others", |scrape| shows(scrape, shown.pid()).then(|| scrape.clone()));
     assert!(!shows(&scrape, hidden.pid()));
     assert!(shows(&scrape, std::process::id()), "this test itself is on the host too");
     let (observed, why) = verdict(&daemon, hidden.pid());
@@ -156,7 +161,8 @@ fn labels_are_set_changed_and_cleared_while_the_probe_runs() {
         sample.label("task").map(str::to_owned)
     };
     daemon.scrape_until("memory", |scrape| scrape.value(total, &[]));
-    for value in ["plain", "q\"uote", "back\\slash", "new\nline", "\\n \\\" {}=,", "ünïcode 漢字 🦀", ""] {
+    for value in ["plain", "q\"uote", "back\\slash", "new\nline", "\\n \\\" {}=,", "ünïcode 漢字 🦀", ""]
+    {
         let body = json!({"snoopers": {"custom_labels": {"task": value}}}).to_string();
         daemon.put("baseinfo", &body);
         // At once, though the next report is ten minutes away.

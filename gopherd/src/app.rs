@@ -6,12 +6,13 @@
 
 use crate::cli::Cli;
 use crate::config::{Config, InitSource, Loaded, find, load};
-use crate::http::{Addresses, ENCODERS, Parts, Readiness, Servers, Sockets};
+use crate::http::{Addresses, ENCODERS, Parts, Servers, Sockets};
 use crate::lock::InstanceLock;
 use crate::logging::{self, LogControl};
 use crate::manager::{self, Handle};
 use crate::meta::MetaCache;
 use crate::pipeline::{self, Pipeline, SubjectLabels};
+use crate::readiness::Readiness;
 use crate::scope::{RESCAN_INTERVAL, ScopeEngine};
 use crate::selfmetrics::SelfMetrics;
 use crate::signals::{Asked, Signals};

@@ -2,7 +2,7 @@
 //! What each writes is `sinks`' business.
 
 use crate::config::{Config, MetricChannel};
-use crate::http::Readiness;
+use crate::readiness::Readiness;
 use crate::selfmetrics::SelfMetrics;
 use crate::sinks::{MetricDocument, MetricLog, SinkCounts};
 use crate::store::Store;

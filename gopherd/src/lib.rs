@@ -22,6 +22,7 @@ pub mod machine_id;
 pub mod manager;
 pub mod meta;
 pub mod pipeline;
+pub mod readiness;
 pub mod scope;
 pub mod selfmetrics;
 pub mod serving;

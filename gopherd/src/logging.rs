@@ -22,8 +22,7 @@ use tracing_subscriber::{Layer, Registry, fmt, reload};
 /// Size of the debug log with all its backups, as in gala-gopher.
 const MAX_TOTAL: u64 = 200_000_000;
 /// Libraries whose messages below a warning are about their own insides.
-const LIBRARIES: &[&str] =
-    &["actix_http", "actix_server", "actix_web", "h2", "hyper", "hyper_util", "mio", "rustls"];
+const LIBRARIES: &[&str] = &["actix_server", "actix_web", "h2", "hyper", "hyper_util", "mio", "rustls"];
 
 impl From<LogLevel> for LevelFilter {
     fn from(level: LogLevel) -> Self {
@@ -78,6 +77,8 @@ fn filter(level: LogLevel) -> Targets {
     Targets::new()
         .with_default(LevelFilter::from(level))
         .with_targets(LIBRARIES.iter().map(|name| (*name, quiet)))
+        // An error line for each malformed request would let anybody fill the log; the client is told.
+        .with_target("actix_http", LevelFilter::OFF)
 }
 
 /// Starts logging for the whole process. The second value says why there is no file, if there is none: stderr

@@ -42,7 +42,6 @@ mod serve;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use health::{PROBES_INIT, Readiness};
 pub use listen::{Addresses, BindError, Sockets};
 pub use openapi::openapi;
 pub use parts::{ENCODERS, Exposition, LogLevel, Metrics, Parts, SaveError, Saver, Targets, View};

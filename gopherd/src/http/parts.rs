@@ -1,9 +1,9 @@
 //! What the handlers need of the rest of the daemon, as narrow as they need it, so that they can be served by
 //! the real parts and by a test's.
 
-use super::health::Readiness;
 use super::sending::Sending;
 use crate::manager::Handle;
+use crate::readiness::Readiness;
 use actix_web::web::Bytes;
 use gopher_api::TargetPage;
 use probe_core::Env;

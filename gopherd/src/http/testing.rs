@@ -1,9 +1,10 @@
 //! A served daemon for tests: the real routes over a real manager, with tiny probes on real threads, and
 //! stand-ins for the parts beside it that only answer what a test put into them.
 
-use super::{ENCODERS, Exposition, Metrics, Parts, Readiness, SaveError, Saver, Targets, View};
+use super::{ENCODERS, Exposition, Metrics, Parts, SaveError, Saver, Targets, View};
 use crate::feature::{PidLookup, Selection};
 use crate::manager::{Limits, World, manager};
+use crate::readiness::Readiness;
 use actix_web::web::Bytes;
 use gopher_api::{LogLevel, Saved, Target, TargetPage, Verdict};
 use probe_core::{

@@ -1,8 +1,8 @@
 //! `/healthz` and `/readyz`, on both listeners.
 
 use super::{Listener, ask, get};
-use crate::http::Readiness;
 use crate::http::testing::parts;
+use crate::readiness::Readiness;
 use actix_web::test::TestRequest;
 
 #[actix_web::test]

@@ -2,7 +2,8 @@
 
 use super::{Listener, Reply, ask, get, send};
 use crate::http::testing::{parts, parts_with};
-use crate::http::{PROBES_INIT, Parts, SaveError};
+use crate::http::{Parts, SaveError};
+use crate::readiness::PROBES_INIT;
 use actix_web::test::TestRequest;
 use serde_json::json;
 use std::time::Duration;
