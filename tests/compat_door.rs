@@ -303,7 +303,7 @@ fn bad_json_is_answered_with_line_column_and_what_was_expected() {
         ("{\"cmd\":{\"probe\":[\"mem\"]}\n \"state\":\"running\"}", "line 1, column 25", "','"),
         ("{\n  \"state\": \"running\n}", "line 2, column 20", "closing double quote"),
         ("{\"params\":\n{\"report_period\" 5}}", "line 2, column 18", "':'"),
-        ("{\"cmd\":{\"probe\":[\"mem\"}}", "line 1, column 24", "']'"),
+        ("{\"cmd\":{\"probe\":[\"mem\"}}", "line 1, column 23", "']'"),
     ] {
         let (said, _) = refused(daemon.rest().put("/baseinfo", body));
         assert!(said.contains(place) && said.contains(expected), "{body}: {said}");

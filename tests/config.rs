@@ -100,6 +100,9 @@ fn an_open_rest_address_in_a_conf_falls_back_to_loopback_and_says_so() {
     let daemon = setup.start();
     let ready = daemon.rest().get("/readyz").expect(200).json();
     assert!(ready["problems"].to_string().contains("allow_plaintext"), "{ready}");
+    // Every address of 127.0.0.0/8 reaches a listener on all addresses, only one reaches this.
+    let elsewhere = std::net::TcpStream::connect(("127.0.0.2", setup.rest_port));
+    assert_eq!(elsewhere.map_err(|error| error.kind()).err(), Some(std::io::ErrorKind::ConnectionRefused));
     daemon.rest().get("/readyz?strict=1").expect(503);
     assert!(daemon.log().contains("allow_plaintext"));
 }

@@ -1,7 +1,7 @@
 //! `gopher-ctl` as an administrator and a script meet it: what it prints where, and its exit codes.
 
+use gopher_e2e::Setup;
 use gopher_e2e::process::{built, run};
-use gopher_e2e::{Setup, eventually};
 use serde_json::{Value, json};
 
 const MEMORY: &str = r#"{"cmd":{"probe":["mem"]},"params":{"report_period":5},"state":"running"}"#;

@@ -16,10 +16,38 @@ fn a_bad_line_is_named_and_the_others_apply() {
     };
     assert_eq!((period("baseinfo"), period("io")), (json!(20), json!(22)));
     let problems = daemon.rest().get("/readyz").expect(200).json()["problems"].to_string();
-    assert!(problems.contains("nosuch") && problems.contains("report_period"), "{problems}");
+    let file = setup.probes_init_path();
+    for (line, words) in [(2, "nosuch"), (3, "report_period")] {
+        let place = format!("{}:{line}: ", file.display());
+        assert!(problems.contains(&place) && problems.contains(words), "no {place} in {problems}");
+        assert!(daemon.log().contains(&place), "no {place} in the log");
+    }
+    let list = daemon.rest().get("/api/v1/probes").expect(200).json();
+    assert!(list["problems"].to_string().contains(":3: "), "{}", list["problems"]);
     daemon.rest().get("/readyz?strict=1").expect(503);
-    let log = daemon.log();
-    assert!(log.contains("nosuch") && log.contains("report_period"), "{log}");
+}
+
+#[test]
+fn the_wish_to_run_what_is_not_built_is_kept_and_no_fault_of_its_line() {
+    let line = r#"jvm {"snoopers":{"proc_name":[{"comm":"^java$"}]},"params":{"report_period":44},"state":"running"}"#;
+    let setup = Setup::new().probes_init(&format!("{line}\n"));
+    let daemon = setup.start();
+    if daemon.has_built("jvm") {
+        return; // built by now; then the line simply starts it
+    }
+    assert_eq!(daemon.rest().get("/readyz?strict=1").expect(200).json()["problems"], json!([]));
+    let document = daemon.rest().get("/jvm").expect(200).json();
+    assert_eq!(
+        (&document["state"], &document["status"]["state"]),
+        (&json!("stopped"), &json!("unavailable"))
+    );
+    assert_eq!(document["params"]["report_period"], 44);
+    daemon.rest().send_json("POST", "/api/v1/probes:save", &json!({})).expect(200);
+    let saved = std::fs::read_to_string(setup.probes_init_path()).expect("probes.init");
+    let kept =
+        saved.strip_prefix("jvm ").and_then(|json| serde_json::from_str::<serde_json::Value>(json).ok());
+    let kept = kept.unwrap_or_else(|| panic!("{saved}"));
+    assert_eq!((&kept["state"], &kept["params"]["report_period"]), (&json!("running"), &json!(44)));
 }
 
 #[test]

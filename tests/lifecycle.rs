@@ -80,6 +80,53 @@ fn sigterm_and_sigint_end_it_with_success_and_leave_no_socket() {
 }
 
 #[test]
+fn an_end_under_load_is_orderly_and_leaves_nothing_behind() {
+    let setup = Setup::new();
+    let mut daemon = setup.start();
+    daemon.put("baseinfo", r#"{"params":{"report_period":5},"state":"running"}"#);
+    let (rest, metrics) = (daemon.rest(), daemon.metrics());
+    let stopped = std::sync::atomic::AtomicBool::new(false);
+    let answered = std::sync::atomic::AtomicUsize::new(0);
+    let status = std::thread::scope(|scope| {
+        for number in 0..6_usize {
+            let (client, stopped, answered) =
+                (if number % 2 == 0 { &rest } else { &metrics }, &stopped, &answered);
+            scope.spawn(move || {
+                while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
+                    let (method, path, body): (_, _, &[u8]) = match number {
+                        0 => ("PUT", "/baseinfo", br#"json={"params":{"res_upper_thr":7}}"#),
+                        2 => ("GET", "/baseinfo", b""),
+                        4 => ("PUT", "/baseinfo", br#"json={"cmd":{"probe":["mem"]}}"#),
+                        _ => ("GET", "/metrics", b""),
+                    };
+                    match client.try_send(method, path, &[], body.to_vec()) {
+                        // While it stops a change is refused with 503; nothing is answered with nonsense.
+                        Ok(answer) => {
+                            assert!(matches!(answer.status, 200 | 503), "{answer:?}");
+                            answered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        }
+                        Err(_) => std::thread::yield_now(),
+                    }
+                }
+            });
+        }
+        eventually("load", || (answered.load(std::sync::atomic::Ordering::Relaxed) > 200).then_some(()));
+        daemon.signal(Signal::TERM);
+        let status = daemon.wait();
+        stopped.store(true, std::sync::atomic::Ordering::Relaxed);
+        status
+    });
+    assert!(status.success(), "{status}: {}", daemon.log());
+    let left: Vec<_> = std::fs::read_dir(setup.path("run")).expect("the run folder").flatten().collect();
+    // The lock file stays, since removing it would let two daemons lock two files of one name; nobody is named
+    // in it and nobody holds it.
+    assert_eq!(left.iter().map(std::fs::DirEntry::file_name).collect::<Vec<_>>(), ["gopherd.pid"]);
+    assert_eq!(std::fs::read_to_string(setup.path("run/gopherd.pid")).expect("the lock file"), "");
+    drop(daemon);
+    assert!(setup.start().terminate().success());
+}
+
+#[test]
 fn a_second_one_on_the_same_folder_names_the_pid_of_the_first() {
     let setup = Setup::new();
     let daemon = setup.start();
@@ -118,8 +165,22 @@ fn it_runs_without_root_and_without_any_capability() {
     let daemon = setup.start();
     let status = gopher_e2e::daemon::proc_file(daemon.pid(), "status").expect("the daemon's status");
     assert!(status.lines().any(|line| line.starts_with("CapEff:") && line.ends_with("0000000000000000")));
-    daemon.put("baseinfo", r#"{"cmd":{"probe":["cpu","mem","net"]},"state":"running"}"#);
-    daemon.scrape_until("memory", |scrape| scrape.value("gala_gopher_mem_total_kB", &[]));
+    // All that is run by default, on its own process, which it may read, and on one of root, which it may not.
+    let own = daemon.pid();
+    let body = format!(r#"{{"snoopers":{{"proc_id":[{own},1]}},"state":"running"}}"#);
+    daemon.put("baseinfo", &body);
+    let own = own.to_string();
+    let scrape = daemon.scrape_until("each part that needs no right", |scrape| {
+        let names = ["mem_total_kB", "cpu_total_used_per", "net_tcp_in_segs", "fs_Used", "host_value"];
+        let there = names.iter().all(|name| scrape.all(&format!("gala_gopher_{name}")).next().is_some());
+        let process = scrape.value("gala_gopher_proc_rchar_bytes", &[("tgid", &own)]);
+        (there && process.is_some()).then(|| scrape.clone())
+    });
+    assert!(
+        scrape.value("gala_gopher_proc_num_threads", &[("tgid", "1")]).is_some(),
+        "everybody may read this"
+    );
+    assert_eq!(scrape.value("gala_gopher_proc_rchar_bytes", &[("tgid", "1")]), None, "absent, not 0");
     let held = &daemon.rest().get("/api/v1/capabilities").expect(200).json();
     assert!(held.to_string().contains("capabilities"), "{held}");
 }

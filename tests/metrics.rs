@@ -160,9 +160,36 @@ fn the_view_of_a_period_is_what_gala_gopher_serves() {
         let age = i64::try_from(now.as_millis()).expect("milliseconds") - sample.timestamp.expect("a time");
         assert!((-1000..600_000).contains(&age), "{age} ms old");
     }
-    // At most a period of time can pass on one CPU in a period; since the start it would be far more.
-    for sample in scrape.all("gala_gopher_cpu_user_msec") {
-        assert!((0.0..30_000.0).contains(&sample.value), "{sample:?}");
+    assert_eq!(asked(&daemon, "/metrics/per_period", &[]).text(), text, "a scrape changes nothing");
+}
+
+/// A counter's value per CPU.
+fn idle(scrape: &Scrape) -> Vec<f64> {
+    scrape.all("gala_gopher_cpu_idle_msec").map(|sample| sample.value).collect()
+}
+
+#[test]
+fn a_counter_of_a_period_is_what_it_grew_by_in_that_period() {
+    let setup = Setup::new();
+    let daemon = setup.start();
+    assert_eq!(asked(&daemon, "/metrics/per_period", &[]).text(), "", "from now on it is wanted");
+    daemon.put("baseinfo", r#"{"cmd":{"probe":["cpu"]},"params":{"report_period":5},"state":"running"}"#);
+    let (mut totals, mut periods): (Vec<Vec<f64>>, Vec<Vec<f64>>) = (Vec::new(), Vec::new());
+    eventually("three readings and the periods between them", || {
+        for (path, seen) in [("/metrics/cumulative", &mut totals), ("/metrics/per_period", &mut periods)] {
+            let now = idle(&daemon.scrape(path));
+            if !now.is_empty() && seen.last() != Some(&now) {
+                seen.push(now);
+            }
+        }
+        (totals.len() >= 3 && periods.len() >= 2).then_some(())
+    });
+    let grown: Vec<Vec<f64>> = totals
+        .windows(2)
+        .map(|pair| pair[1].iter().zip(&pair[0]).map(|(now, before)| now - before).collect())
+        .collect();
+    for period in &periods[..2] {
+        assert!(grown.contains(period), "{period:?} is none of {grown:?}, the steps of {totals:?}");
     }
 }
 
@@ -240,31 +267,4 @@ fn other_paths_and_methods_of_the_metrics_listener_are_refused() {
     daemon.metrics().send("PUT", "/metrics", &[], "").expect(405);
     let head = daemon.metrics().send("HEAD", "/metrics", &[], "").expect(200);
     assert!(head.body.is_empty());
-}
-
-#[test]
-fn log_and_json_channels_write_each_period_beside_the_listener() {
-    let setup = Setup::new().section("metric", "out_channel = [\"web_server\", \"logs\", \"json\"]");
-    let daemon = setup.start();
-    daemon.put("baseinfo", r#"{"cmd":{"probe":["mem"]},"params":{"report_period":5},"state":"running"}"#);
-    let read = |name: &str| std::fs::read_to_string(setup.path("log/metrics").join(name)).ok();
-    let line = eventually("a line of text", || {
-        read("gopher_metrics.log")?
-            .lines()
-            .find(|line| line.starts_with("gala_gopher_mem_total_kB"))
-            .map(str::to_owned)
-    });
-    assert!(Scrape::parse(&format!("{line}\n")).samples[0].timestamp.is_some());
-    let document = eventually("a line of JSON", || {
-        let text = read("gopher_metrics.json")?;
-        let whole = text.get(..=text.rfind('\n')?)?.to_owned();
-        whole
-            .lines()
-            .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("one document a line"))
-            .find(|document| document["table_name"] == "system_meminfo")
-    });
-    assert_eq!(document["entity_name"], "mem");
-    assert!(document["timestamp"].is_number() && document["labels"]["machine_id"].is_string(), "{document}");
-    assert!(document["metrics"]["total_kB"].is_string(), "{document}");
-    daemon.scrape("/metrics");
 }

@@ -245,6 +245,17 @@ impl Daemon<'_> {
         eventually(what, || look(&self.scrape("/metrics")))
     }
 
+    /// Starts `baseinfo` anew with this configuration, every ten minutes one report, and returns the
+    /// exposition once `name` is in it. What it shows was read between the call and the return.
+    #[track_caller]
+    pub fn reading(&self, mut config: Value, name: &str) -> Scrape {
+        config["params"]["report_period"] = 600.into();
+        config["state"] = "running".into();
+        self.put("baseinfo", r#"{"state":"stopped"}"#);
+        self.put("baseinfo", &config.to_string());
+        self.scrape_until(name, |scrape| scrape.all(name).next().map(|_| scrape.clone()))
+    }
+
     /// The native document of a feature.
     #[track_caller]
     pub fn probe(&self, feature: &str) -> Value {

@@ -5,6 +5,7 @@
 //! here panics with the reason when it fails, since only tests call it; a failing test prints the daemon's log.
 #![forbid(unsafe_code)]
 
+pub mod bracket;
 pub mod daemon;
 pub mod disk;
 pub mod http;

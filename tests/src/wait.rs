@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// Longest wait for anything that is certain to come: far more than an idle machine needs, because these
 /// tests share two busy cores. Reaching it is a failure, not a measurement.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
 
