@@ -10,10 +10,10 @@ use super::parse::{Content, Piece, pieces};
 /// Comments, blank lines, lines of other features and lines that cannot be read stay byte for byte.
 pub fn render(old: &[u8], current: &[(String, Option<String>)]) -> Vec<u8> {
     let pieces = pieces(old);
-    let line_end: &[u8] = match pieces.first() {
-        Some(first) if old.get(first.range.clone()).is_some_and(|line| line.ends_with(b"\r\n")) => b"\r\n",
-        _ => b"\n",
-    };
+    let first = pieces.first().and_then(|piece| old.get(piece.range.clone())).unwrap_or_default();
+    // Also where the only line ends in a mere carriage return: it must be the same at the next save.
+    let windows = first.strip_suffix(b"\n").unwrap_or(first).ends_with(b"\r");
+    let line_end: &[u8] = if windows { b"\r\n" } else { b"\n" };
     let mut out = Vec::with_capacity(old.len());
     let mut written = vec![false; current.len()];
     for piece in &pieces {
@@ -99,6 +99,12 @@ mod tests {
             rendered(old, &[("tcp", Some("{\"a\":1}")), ("io", Some("{}"))]),
             "\u{feff}tcp {\"a\":1}\r\nx {}\r\nio {}\r\n"
         );
+    }
+
+    #[test]
+    fn a_lone_carriage_return_is_saved_the_same_way_twice() {
+        let once = rendered(",\r", &[("tcp", Some("{}"))]);
+        assert_eq!(rendered(&once, &[("tcp", Some("{}"))]), once);
     }
 
     #[test]
