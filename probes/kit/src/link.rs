@@ -3,12 +3,15 @@
 
 use probe_core::{Batch, Link, Order, Outcome, Signal};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
-use rustix::time::{ClockId, Timespec, clock_gettime};
+use rustix::time::{
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
+    timerfd_create, timerfd_settime,
+};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A batch on its way to the pipeline.
 #[derive(Debug)]
@@ -107,6 +110,28 @@ impl Control {
     }
 }
 
+/// Wakes a poll at a point in time. A poll's own timeout would not do: a process that is stopped or frozen
+/// and goes on waits for what was left of it, though its time has long come.
+#[derive(Debug)]
+struct Timer(OwnedFd);
+
+impl Timer {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self(timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?))
+    }
+
+    /// Goes off after `left`, which is not 0.
+    fn set(&self, left: Duration) {
+        let it_value = Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(left.subsec_nanos()),
+        };
+        let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value };
+        // Setting also takes back that it went off. It fails only for times that a Duration cannot be.
+        let _ = timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &once);
+    }
+}
+
 /// Called with the probe's outcome each time it reports one, and the number of the order that it is about.
 pub type OnReport = Box<dyn FnMut(Outcome, u64) + Send>;
 
@@ -115,6 +140,7 @@ pub struct KitLink {
     feature: &'static str,
     run: u64,
     control: Control,
+    timer: Timer,
     outlet: SyncSender<Delivery>,
     gauges: Arc<Gauges>,
     cpu_before_ns: u64,
@@ -145,6 +171,7 @@ impl KitLink {
             feature,
             run,
             control: control.clone(),
+            timer: Timer::new()?,
             outlet,
             gauges,
             cpu_before_ns,
@@ -188,19 +215,17 @@ impl Link for KitLink {
             if left.is_zero() {
                 return Signal::Deadline;
             }
-            let timeout = Timespec {
-                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-                tv_nsec: i64::from(left.subsec_nanos()),
-            };
+            self.timer.set(left);
             let bell = PollFd::from_borrowed_fd(self.control.bell.as_fd(), PollFlags::IN);
+            let timer = PollFd::from_borrowed_fd(self.timer.0.as_fd(), PollFlags::IN);
             let mut fds = match fd {
-                Some(fd) => vec![bell, PollFd::from_borrowed_fd(fd, PollFlags::IN)],
-                None => vec![bell],
+                Some(fd) => vec![bell, timer, PollFd::from_borrowed_fd(fd, PollFlags::IN)],
+                None => vec![bell, timer],
             };
             // An interrupted or failed poll is the same as a spurious wake: look again.
-            let _ = poll(&mut fds, Some(&timeout));
+            let _ = poll(&mut fds, None);
             let rung = fds.first().is_some_and(|fd| !fd.revents().is_empty());
-            let readable = fds.get(1).is_some_and(|fd| !fd.revents().is_empty());
+            let readable = fds.get(2).is_some_and(|fd| !fd.revents().is_empty());
             drop(fds);
             if rung {
                 let _ = rustix::io::read(&*self.control.bell, &mut [0u8; 8]);
@@ -242,7 +267,7 @@ impl Link for KitLink {
 mod tests {
     use super::*;
     use std::sync::mpsc::sync_channel;
-    use std::time::{Duration, SystemTime};
+    use std::time::SystemTime;
 
     fn link(gauges: &Arc<Gauges>) -> (KitLink, Control, std::sync::mpsc::Receiver<Delivery>) {
         let (tx, rx) = sync_channel(16);
