@@ -44,12 +44,19 @@ fn a_started_probe_shows_its_metrics_and_a_stopped_one_none() {
 fn sub_probes_come_and_go_while_the_probe_runs() {
     let setup = Setup::new();
     let daemon = setup.start();
-    daemon.put("baseinfo", MEMORY);
+    daemon.put("baseinfo", r#"{"cmd":{"probe":["mem"]},"params":{"report_period":600},"state":"running"}"#);
     daemon.scrape_until("memory", |scrape| scrape.value("gala_gopher_mem_total_kB", &[]));
     daemon.put("baseinfo", r#"{"cmd":{"probe":["net"]}}"#);
-    daemon.scrape_until("the network instead of the memory", |scrape| {
-        (scrape.names("gala_gopher_mem_").is_empty() && !scrape.names("gala_gopher_net_").is_empty())
-            .then_some(())
+    let scrape = daemon.scrape("/metrics");
+    assert_eq!(scrape.names("gala_gopher_mem_").len(), 0, "series of what is switched off go at once");
+    daemon.scrape_until("the network, long before a period is over", |scrape| {
+        assert!(scrape.names("gala_gopher_mem_").is_empty());
+        scrape.all("gala_gopher_net_tcp_in_segs").next().map(|_| ())
+    });
+    daemon.put("baseinfo", r#"{"cmd":{"probe":["net","mem"]}}"#);
+    daemon.scrape_until("memory again beside the network", |scrape| {
+        assert!(scrape.all("gala_gopher_net_tcp_in_segs").next().is_some());
+        scrape.value("gala_gopher_mem_total_kB", &[])
     });
 }
 

@@ -39,6 +39,10 @@ impl World for Daemon {
         self.store.set_custom_labels(feature, labels);
     }
 
+    fn switch_off(&self, feature: &'static str, sub_probes: Vec<&'static str>) {
+        self.store.switch_off(feature, sub_probes);
+    }
+
     fn close(&self, feature: &'static str) {
         self.store.retire(feature);
     }

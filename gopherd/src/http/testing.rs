@@ -96,6 +96,7 @@ impl World for NoWorld {
     fn unwatch(&self, _: &'static str) {}
     fn open(&self, _: &'static str, _: u64) {}
     fn labels(&self, _: &'static str, _: &[(String, String)]) {}
+    fn switch_off(&self, _: &'static str, _: Vec<&'static str>) {}
     fn close(&self, _: &'static str) {}
 }
 

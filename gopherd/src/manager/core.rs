@@ -237,6 +237,7 @@ impl Core {
         let name = entry.descriptor.name;
         self.world.open(name, id);
         self.world.labels(name, entry.config.as_ref().map_or(&[], |config| &config.custom_labels));
+        self.world.switch_off(name, switched_off(entry.descriptor, &order));
         match spawn(&self.ground, entry.descriptor, index, id, order, &entry.gauges) {
             Ok(run) => entry.state = State::Starting { run, attempts },
             Err(error) => {
@@ -252,6 +253,7 @@ impl Core {
         entry.order = order.clone();
         let labels = entry.config.as_ref().map_or(&[][..], |config| &config.custom_labels);
         self.world.labels(entry.descriptor.name, labels);
+        self.world.switch_off(entry.descriptor.name, switched_off(entry.descriptor, &order));
         if let Some(run) = entry.state.run() {
             entry.told = run.control.order(order);
         }
@@ -384,4 +386,9 @@ impl Core {
         entry.view.take_state(&entry.state);
         self.views.publish(index, entry.view.clone());
     }
+}
+
+/// The sub-probes that `order` does not ask for.
+fn switched_off(descriptor: &Descriptor, order: &Order) -> Vec<&'static str> {
+    descriptor.sub_probes.iter().map(|sub| sub.name).filter(|name| !order.sub_probes.has(name)).collect()
 }

@@ -34,6 +34,8 @@ pub trait World: PidLookup + Send {
     fn open(&self, feature: &'static str, run: u64);
     /// The feature's labels are these from now on.
     fn labels(&self, feature: &'static str, labels: &[(String, String)]);
+    /// These sub-probes of the feature are off from now on: their series go.
+    fn switch_off(&self, feature: &'static str, sub_probes: Vec<&'static str>);
     /// The run has ended: its series go, and what still comes of it is ignored.
     fn close(&self, feature: &'static str);
 }

@@ -107,6 +107,7 @@ impl World for Notes {
         self.note(feature, "open");
     }
     fn labels(&self, _: &'static str, _: &[(String, String)]) {}
+    fn switch_off(&self, _: &'static str, _: Vec<&'static str>) {}
     fn close(&self, feature: &'static str) {
         self.note(feature, "close");
     }

@@ -98,6 +98,8 @@ struct Gate {
     seq: u64,
     heard: Option<Instant>,
     custom: Arc<Fragment>,
+    /// Sub-probes whose rows are not taken.
+    off: Vec<&'static str>,
     tables: Vec<Shared>,
 }
 
@@ -152,6 +154,20 @@ impl Store {
         gate.tables.iter().for_each(|table| write(table).clear(&feature.budget));
     }
 
+    /// The sub-probes of `feature` that are switched off: their rows disappear at once, and what is still
+    /// under way from them is not taken.
+    pub fn switch_off(&self, feature: &'static str, sub_probes: Vec<&'static str>) {
+        let feature = self.feature(feature);
+        let mut gate = lock(&feature.gate);
+        for table in &gate.tables {
+            let mut table = write(table);
+            if sub_probes.contains(&table.table.sub_probe) {
+                table.clear(&feature.budget);
+            }
+        }
+        gate.off = sub_probes;
+    }
+
     /// Labels that every series of `feature` gets, those that are there too.
     pub fn set_custom_labels(&self, feature: &'static str, labels: &[(String, String)]) {
         let custom = Arc::new(Fragment::new(labels.iter().map(|(name, value)| (name, value))));
@@ -180,6 +196,9 @@ impl Store {
         };
         let mut rows = batch.rows().peekable();
         while let Some(first) = rows.next() {
+            if gate.off.contains(&first.table.sub_probe) {
+                continue;
+            }
             let shared = self.table(&feature, &mut gate, first.table);
             let mut store = write(&shared);
             store.report(first, &context, &mut tally);

@@ -1,6 +1,6 @@
 //! When a row is seen and when it is gone (contract item 6).
 
-use super::{Driver, FEATURE, Flow, flow};
+use super::{Driver, FEATURE, Flow, Host as HostRow, flow};
 use probe_core::{Baseline::Zero, Batch, Subject::Host};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -49,6 +49,26 @@ fn a_complete_table_loses_what_its_batch_lacks_at_once() {
     });
     assert_eq!((driver.bytes("a"), driver.bytes("b")), (None, Some(2.0)));
     assert_eq!(driver.bytes("ended"), Some(1.0), "a last report is shown until a period has ended with it");
+}
+
+#[test]
+fn rows_of_a_sub_probe_that_is_switched_off_go_at_once_and_late_ones_do_not_bring_them_back() {
+    let mut driver = Driver::new();
+    let both = |batch: &mut Batch| {
+        batch.push(Host, Zero, flow("a", 1));
+        batch.push(Host, Zero, HostRow { forks: Some(7), load: None });
+    };
+    let forks = |driver: &Driver| driver.text(crate::expose::Format::Text).contains("_forks");
+    driver.send(both);
+    assert!(forks(&driver));
+    driver.store.switch_off(FEATURE, vec!["counts"]);
+    assert!(!forks(&driver));
+    assert_eq!(driver.send(both).samples, 3, "what was under way is not taken");
+    assert!(!forks(&driver));
+    assert_eq!(driver.bytes("a"), Some(1.0), "the others stay");
+    driver.store.switch_off(FEATURE, Vec::new());
+    driver.send(both);
+    assert!(forks(&driver));
 }
 
 #[test]

@@ -32,7 +32,7 @@ probe_core::table! {
 
 probe_core::table! {
     /// Without keys.
-    pub(crate) struct Host = "host", entity "host", sub_probe "" {
+    pub(crate) struct Host = "host", entity "host", sub_probe "counts" {
         keys {}
         labels {}
         counter forks: Count = "Forks.";
