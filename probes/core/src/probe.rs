@@ -84,6 +84,7 @@ impl Starting {
             last: None,
             next: now,
             ticks: 0,
+            fresh: true,
         })
     }
 }
@@ -132,7 +133,8 @@ struct Pending {
     params: bool,
 }
 
-/// After a start the second reading comes this soon, so that the first ratios do not wait a period.
+/// After a start, of the probe or of one more sub-probe, the second reading comes this soon, so that the
+/// first ratios do not wait a period.
 const SECOND_READING: Duration = Duration::from_secs(1);
 
 /// A probe that is attached.
@@ -143,6 +145,8 @@ pub struct Running {
     last: Option<Instant>,
     next: Instant,
     ticks: u64,
+    /// The next reading is the first one of a sub-probe.
+    fresh: bool,
 }
 
 impl fmt::Debug for Running {
@@ -182,15 +186,21 @@ impl Running {
         self.pending.sub_probes |= answer || order.sub_probes != self.order.sub_probes;
         self.pending.scope |= order.scope != self.order.scope;
         self.pending.params |= order.params != self.order.params;
-        if order.params.report_period() != self.order.params.report_period() && self.ticks > 1 {
+        if order.params.report_period() != self.order.params.report_period() && self.ticks > 1 && !self.fresh
+        {
             let last = self.last.unwrap_or_else(Instant::now);
             self.next = last + order.params.report_period();
+        }
+        if order.sub_probes.iter().any(|name| !self.order.sub_probes.has(name)) {
+            self.fresh = true;
+            self.next = Instant::now();
         }
         self.order = order;
     }
 
     fn tick(&mut self, now: Instant) -> Tick {
-        let period = if self.ticks == 0 { SECOND_READING } else { self.order.params.report_period() };
+        let fresh = std::mem::take(&mut self.fresh);
+        let period = if fresh { SECOND_READING } else { self.order.params.report_period() };
         let planned = self.next;
         let late = now.saturating_duration_since(planned);
         let missed = u64::try_from(late.as_nanos() / period.as_nanos().max(1)).unwrap_or(u64::MAX);
@@ -326,6 +336,27 @@ mod tests {
         let second = running.tick(running.next);
         assert_eq!(second.elapsed, Some(SECOND_READING));
         assert_eq!(running.next, start + SECOND_READING + Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_sub_probe_that_is_switched_on_is_read_at_once_and_again_after_a_second() {
+        let order = |names: &[&'static str]| Order {
+            sub_probes: names.iter().copied().collect(),
+            ..Order::default()
+        };
+        let mut running = running(vec![]);
+        let _ = running.tick(running.next);
+        let _ = running.tick(running.next);
+        let planned = running.next;
+        running.take_order(order(&["a"]), true);
+        assert_eq!(running.next, planned, "less to read is no reason to read now");
+        running.take_order(order(&["a", "c"]), true);
+        let at_once = running.next;
+        assert!(at_once < planned && at_once <= Instant::now());
+        let _ = running.tick(at_once);
+        assert_eq!(running.next, at_once + SECOND_READING);
+        let _ = running.tick(running.next);
+        assert_eq!(running.next, at_once + SECOND_READING + Duration::from_secs(60));
     }
 
     #[test]
