@@ -8,6 +8,9 @@ TARGET  := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 BIN     := $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 RUN     := $(CURDIR)/target/run
 FUZZ_SECONDS ?= 60
+BENCH ?= full
+CRITERION_full  := --warm-up-time 1 --measurement-time 3
+CRITERION_short := --warm-up-time 0.1 --measurement-time 0.3 --sample-size 10
 # Where rustup puts cargo, for shells that did not read its profile; last, so that PATH decides.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
@@ -28,9 +31,19 @@ test: ## install what is missing, then every check and every test; what CI runs
 	cargo build --locked --profile $(PROFILE) --workspace --bins
 	cargo test --locked --profile $(PROFILE) --workspace
 
-bench: ## benchmarks, and the time limits that tests must not have
-	@packaging/bootstrap.sh run
-	cargo bench --locked --workspace
+# Everything is built first, so that nothing compiles beside a measurement. The benches of functions bring a daemon
+# with their own features along: the last build, which has nothing to compile, puts the product in its place again.
+FUNCTIONS := --package gopherd --package probes --bench '*'
+PROCESS   := --package gopher-e2e --bench process
+bench: ## functions, then the daemon as a process: each limit with its verdict (BENCH=short: a minute, rougher)
+	@packaging/bootstrap.sh bench
+	cargo build --locked --release --workspace --bins
+	cargo bench --locked $(FUNCTIONS) --no-run
+	cargo bench --locked $(PROCESS) --no-run
+	@export BENCH_SINCE=$$(date +%s) BENCH=$(BENCH); \
+	cargo bench --locked $(FUNCTIONS) -- --noplot $(CRITERION_$(BENCH)) && \
+	cargo build --locked --release --workspace --bins && \
+	cargo bench --locked $(PROCESS)
 
 fmt: ## format the Rust
 	cargo fmt --all

@@ -1,9 +1,11 @@
 #!/bin/sh
-# Installs what a machine lacks to build and try gopherd (`run`) or to test it as well (`test`).
+# Installs what a machine lacks to build and try gopherd (`run`), to compare its speed (`bench`) or to test it
+# as well (`test`).
 #
 # On Debian and Ubuntu it installs the missing packages and nothing else; elsewhere it names them. With
 # everything in place it asks no package manager anything and ends within a fraction of a second.
-# Servers that only tests start (Prometheus, node_exporter) are unpacked under target/tools, not installed:
+# Servers that only tests and benches start (Prometheus, node_exporter) are unpacked under target/tools, not
+# installed:
 # their packages would start services of their own on a machine with systemd.
 set -eu
 
@@ -24,8 +26,8 @@ at_least() {
 }
 
 case $what in
-run | test) ;;
-*) die "usage: $0 run|test" ;;
+run | bench | test) ;;
+*) die "usage: $0 run|bench|test" ;;
 esac
 
 # ---- what is missing -------------------------------------------------------------------------------------
@@ -52,9 +54,10 @@ if [ "$what" = test ]; then
 	need zstd zstd zstd
 	need gzip gzip gzip
 	need shellcheck shellcheck ShellCheck
-	for pair in promtool:prometheus prometheus-node-exporter:prometheus-node-exporter; do
-		have "${pair%%:*}" || unpack="$unpack ${pair#*:}"
-	done
+	have promtool || unpack="$unpack prometheus"
+fi
+if [ "$what" != run ]; then
+	have prometheus-node-exporter || unpack="$unpack prometheus-node-exporter"
 fi
 
 rust= # why the toolchain does not do; empty when it does
@@ -77,8 +80,8 @@ if [ -n "$missing$unpack$rust" ] && ! have apt-get; then
 	[ -z "$names" ] || say "missing. As root: dnf install$names"
 	[ -z "$rust" ] || say "$rust. As root: dnf install cargo rustfmt clippy   (Rust $min_rust or newer;" \
 		"where the distribution has an older one: https://rustup.rs, then rustup toolchain install stable)"
-	[ -z "$unpack" ] || say "missing for the tests: promtool, prometheus and node_exporter in PATH" \
-		"(the last one under the name prometheus-node-exporter)"
+	[ -z "$unpack" ] || say "missing:$unpack, in PATH (promtool beside prometheus; node_exporter under the name" \
+		"prometheus-node-exporter)"
 	exit 1
 fi
 
