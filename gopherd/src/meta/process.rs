@@ -106,19 +106,21 @@ fn read_labels(reader: &mut Reader, key: ProcKey) -> Option<ProcessLabels> {
 /// Empty if it cannot be read.
 fn command_line(reader: &mut Reader, pid: u32) -> String {
     let Ok(head) = reader.arguments(pid, HEAD) else { return String::new() };
-    if is_java(head) {
-        let cut_off = head.len() == HEAD;
-        if let Some(class) = main_class(head).filter(|_| !cut_off) {
-            return cut(joined(class));
-        }
-        if cut_off
-            && let Ok(more) = reader.arguments(pid, JAVA_HEAD)
-            && let Some(class) = main_class(more)
-        {
-            return cut(joined(class));
-        }
+    let shown = joined(head);
+    if !is_java(head) {
+        return cut(shown);
     }
-    reader.arguments(pid, HEAD).map(|head| cut(joined(head))).unwrap_or_default()
+    let cut_off = head.len() == HEAD;
+    if let Some(class) = main_class(head).filter(|_| !cut_off) {
+        return cut(joined(class));
+    }
+    if cut_off
+        && let Ok(more) = reader.arguments(pid, JAVA_HEAD)
+        && let Some(class) = main_class(more)
+    {
+        return cut(joined(class));
+    }
+    cut(shown)
 }
 
 /// The first 1,024 bytes of `text`, less what would break a character.

@@ -2,7 +2,7 @@
 //! what it means to `rules`.
 
 use probe_core::{Label, ProcKey};
-use probe_kit::kept::{read_head, read_once};
+use probe_kit::kept::{open, read_head, read_once, read_piece};
 use probe_kit::scan;
 use probe_kit::stat::Stat;
 use rustix::io::Errno;
@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 
 /// This much of a command line is looked at, in bytes; the reference looks at as much.
 pub(crate) const MAX_CMDLINE: usize = 4096;
+
+/// A line of `stat` has less than 1 KiB.
+const STAT: usize = 4096;
 
 /// What selectors look at in one process.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,8 +60,10 @@ impl Reader {
 
     /// Everything but the command line.
     pub(crate) fn stat(&mut self, pid: u32) -> io::Result<ProcFacts> {
-        let text = read_once(&self.root.join(format!("{pid}/stat")), &mut self.buf)?;
-        parse(pid, text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no stat line"))
+        let file = open(&self.root.join(format!("{pid}/stat")))?;
+        self.buf.resize(self.buf.len().max(STAT), 0);
+        let line = read_piece(file, &mut self.buf)?.and_then(|text| parse(pid, text));
+        line.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no stat line"))
     }
 
     /// The first `limit` bytes of the command line as they are, arguments ended by NUL.

@@ -4,7 +4,7 @@
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// Larger files than this are cut off, with an error: nothing that is read here comes near it.
@@ -72,7 +72,20 @@ pub fn read_head<'b>(path: &Path, limit: usize, buf: &'b mut Vec<u8>) -> io::Res
     Ok(buf)
 }
 
-fn open(path: &Path) -> io::Result<OwnedFd> {
+/// Reads, in one call, a text that the kernel makes in one piece and hands out whole if it fits (the files of
+/// `/proc/<pid>`): there one short read is all of it. `None` for a text that fills `buf`, for it may go on.
+pub fn read_piece(fd: impl AsFd, buf: &mut [u8]) -> Result<Option<&[u8]>, Errno> {
+    let read = loop {
+        match rustix::io::pread(&fd, &mut *buf, 0) {
+            Err(Errno::INTR) => {}
+            other => break other?,
+        }
+    };
+    Ok(buf.get(..read).filter(|_| read < buf.len()))
+}
+
+/// Opens a file of /proc or /sys to read it.
+pub fn open(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
     Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }

@@ -4,8 +4,9 @@
 //! For a process whose descriptors are kept a reading costs two `pread` and one `fstat`; when the
 //! [`Budget`] is spent, the directory and the files are opened and closed at each reading.
 
+use probe_kit::kept::read_piece;
 use rustix::fs::{Mode, OFlags, openat};
-use rustix::io::{Errno, pread};
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -186,16 +187,8 @@ impl Files {
     }
 }
 
-/// Reads a small file from its start. The kernel makes these texts in one piece and hands the piece out whole
-/// if it fits, so that one short read is all of it; a text that fills `buf` is refused, for it may go on.
 fn read<'b>(fd: BorrowedFd<'_>, buf: &'b mut [u8]) -> Result<&'b [u8], Miss> {
-    let read = loop {
-        match pread(fd, &mut *buf, 0) {
-            Err(Errno::INTR) => {}
-            other => break other?,
-        }
-    };
-    buf.get(..read).filter(|_| read < buf.len()).ok_or(Miss::Refused)
+    read_piece(fd, buf)?.ok_or(Miss::Refused)
 }
 
 #[cfg(test)]
