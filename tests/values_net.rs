@@ -133,7 +133,7 @@ fn protocols_are_between_two_readings_of_nstat() {
     each_between(|| {
         let level = established();
         let before = protocols();
-        let scrape = daemon.reading(json!({"cmd": {"probe": ["net"]}}), "gala_gopher_net_tcp_in_segs");
+        let scrape = daemon.reading(json!({"cmd": {"probe": ["net"]}}), "gala_gopher_net_udp_indata_grams");
         let after = protocols();
         let value = |name: &str| scrape.must(&format!("gala_gopher_net_{name}"), &[]);
         for (name, key, moved) in [

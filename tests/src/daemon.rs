@@ -246,7 +246,8 @@ impl Daemon<'_> {
     }
 
     /// Starts `baseinfo` anew with this configuration, every ten minutes one report, and returns the
-    /// exposition once `name` is in it. What it shows was read between the call and the return.
+    /// exposition once `name` is in it. What it shows was read between the call and the return. A scrape may
+    /// come while a reading is taken into the store table by table, so name one of the last table.
     #[track_caller]
     pub fn reading(&self, mut config: Value, name: &str) -> Scrape {
         config["params"]["report_period"] = 600.into();
