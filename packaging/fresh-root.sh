@@ -51,7 +51,12 @@ mount --rbind --make-rslave /sys "$root/sys"
 say "root with $(du -sm --one-file-system "$root" | cut -f 1) MiB ready after $(elapsed)"
 
 in_root() { # in_root USER COMMAND
-	env -i HOME="$([ "$1" = root ] && echo /root || echo "/home/$1")" TERM=dumb LANG=C.UTF-8 \
+	# The command is process 1 of a namespace of its own, so that what is read of process 1 (its mounts, its
+	# root) is the fresh root's and not this machine's.
+	# shellcheck disable=SC2016 # the inner shell expands these
+	unshare --mount --pid --fork --kill-child sh -c \
+		'mount -t proc proc "$1/proc" && shift && exec "$@"' in_root "$root" \
+		env -i HOME="$([ "$1" = root ] && echo /root || echo "/home/$1")" TERM=dumb LANG=C.UTF-8 \
 		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin CI="${CI:-}" \
 		chroot --userspec="$1" "$root" /bin/sh -c "cd /src && $2"
 }
