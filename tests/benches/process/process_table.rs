@@ -30,8 +30,9 @@ pub(crate) fn measure(length: Length, report: &mut Report) {
         let known = scrape.all("gala_gopher_proc_num_threads").count();
         (known == sleepers.len()).then_some(())
     });
-    // Descriptors are opened and young processes looked at often in the first scans.
-    sleep(PERIOD * length.pick(4, 2));
+    // Descriptors are opened and young processes looked at often in the first scans, and limits of open files are
+    // read again when a process has been known for 64 s, then for 128 s, in the end every 5 minutes.
+    sleep(length.pick(Duration::from_secs(66), PERIOD * 2));
     // Labels are read again every 30 s: a window is a multiple of that, or it would miss this.
     let periods = length.pick(6, 2);
     let (mut each, mut parts) = (Vec::new(), Vec::new());
