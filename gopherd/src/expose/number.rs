@@ -10,10 +10,12 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Appends a finite number: a whole one without a fraction, others in the shortest form (`1e20` for large
 /// ones). The store lets no NaN or infinity in.
-#[allow(clippy::cast_possible_truncation)] // checked: whole and within ±2^53
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // within ±2^53 both are exact
 pub(crate) fn float(value: f64, out: &mut Vec<u8>) {
-    if value.trunc() == value && value.abs() < EXACT {
-        out.extend_from_slice(itoa::Buffer::new().format(value as i64).as_bytes());
+    // There and back instead of `trunc`, which is a call into libm on the oldest x86-64.
+    let whole = value as i64;
+    if whole as f64 == value && value.abs() < EXACT {
+        out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
     } else {
         out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
     }
