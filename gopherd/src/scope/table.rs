@@ -23,7 +23,7 @@ pub(super) const MAX_PROCESSES: usize = 32_768;
 pub(super) const YOUNG: u64 = 5;
 
 /// Of the older processes every so many'th is read at a scan.
-pub(super) const TURNS: u64 = 4;
+pub(super) const TURNS: u64 = 8;
 
 /// Which processes are needed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

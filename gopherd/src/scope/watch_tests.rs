@@ -3,6 +3,7 @@
 use super::*;
 use crate::feature::{Mode, Selectors};
 use crate::scope::fake::{Fake, FakeProc, comms, ids, name};
+use crate::scope::table::TURNS;
 use probe_core::ProcSet;
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, prop_oneof};
@@ -186,7 +187,7 @@ proptest! {
             }
         }
         // Nothing is read more rarely than once in this many scans.
-        for _ in 0..4 {
+        for _ in 0..TURNS {
             watch.rescan();
         }
         let mut fresh = Watch::new(&proc.root(), None);
