@@ -10,6 +10,7 @@ pub mod channels;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod containers;
 pub mod ctl;
 pub mod expose;
 pub mod feature;
