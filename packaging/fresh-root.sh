@@ -22,7 +22,7 @@ fi
 dir=$(mktemp -d)
 root=$dir/root
 cleanup() {
-	umount --recursive "$root/proc" "$root/sys" 2>/dev/null || true
+	umount --recursive "$root" 2>/dev/null || true
 	rm -rf --one-file-system "$dir"
 }
 trap cleanup EXIT
@@ -46,6 +46,8 @@ cp /etc/resolv.conf /etc/hosts "$root/etc/"
 mkdir -p "$root/usr/local/share/ca-certificates"
 cp -r /usr/local/share/ca-certificates/. "$root/usr/local/share/ca-certificates/"
 git -c safe.directory="$repo" clone --quiet --no-hardlinks "file://$repo" "$root/src"
+# A mount of its own, as the root of every real machine is: otherwise the mount table inside lacks "/".
+mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
 mount --rbind --make-rslave /sys "$root/sys"
 say "root with $(du -sm --one-file-system "$root" | cut -f 1) MiB ready after $(elapsed)"
