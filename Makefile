@@ -11,8 +11,9 @@ FUZZ_SECONDS ?= 60
 BENCH ?= full
 CRITERION_full  := --warm-up-time 1 --measurement-time 3
 CRITERION_short := --warm-up-time 0.1 --measurement-time 0.3 --sample-size 10
-# Where rustup puts cargo, for shells that did not read its profile; last, so that PATH decides.
-export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+# Where rustup puts cargo, for shells that did not read its profile, and where bootstrap.sh unpacks servers and
+# their tools; last, so that PATH decides.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(CURDIR)/target/tools/usr/bin
 
 .DEFAULT_GOAL := help
 .PHONY: help run test bench fmt lint deny check-fresh fuzz clean
