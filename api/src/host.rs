@@ -25,7 +25,7 @@ pub struct Capabilities {
     pub cgroup_version: Option<String>,
     /// Container runtimes that answer.
     pub container_runtimes: Vec<ContainerRuntime>,
-    /// Capabilities that the daemon holds, as `CAP_BPF`.
+    /// Capabilities that the daemon holds and raises when it needs them, as `CAP_BPF`.
     pub capabilities: Vec<String>,
 }
 

@@ -31,7 +31,7 @@ pub enum ProbeState {
     Starting,
     /// All that was asked for runs.
     Running,
-    /// A part of what was asked for runs.
+    /// A part of what was asked for runs, or a sub-probe without all that it could show.
     Degraded,
     /// Shall run and does not; `retry_at` says when it is tried again.
     Failed,
@@ -78,7 +78,7 @@ pub struct SubProbeStatus {
     pub name: String,
     /// Whether it runs.
     pub state: SubProbeState,
-    /// What this host lacks for it, one sentence each.
+    /// What this host lacks for it to run, or, while it runs, to show everything; one sentence each.
     pub missing: Vec<String>,
 }
 

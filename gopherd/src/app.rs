@@ -18,7 +18,7 @@ use crate::selfmetrics::SelfMetrics;
 use crate::signals::{Asked, Signals};
 use crate::startset::{Applied, StartSet, Target, apply};
 use crate::store::{self, Store};
-use crate::{atomic, channels, config, feature, machine_id, serving, startset, systemd, world};
+use crate::{atomic, channels, config, feature, machine_id, privilege, serving, startset, systemd, world};
 use anyhow::Context as _;
 use futures_util::FutureExt as _;
 use futures_util::future::{Fuse, FusedFuture as _};
@@ -78,9 +78,9 @@ pub fn validate_line(name: &str, json: &str) -> Result<Vec<String>, feature::Pro
 ///
 /// # Errors
 /// It cannot start: another instance runs, a socket cannot be bound, a thread cannot be made.
-pub async fn run(cli: &Cli, loaded: Loaded) -> anyhow::Result<()> {
+pub async fn run(cli: &Cli, loaded: Loaded, kept: &privilege::Kept) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals cannot be received")?;
-    let app = App::start(loaded)?;
+    let app = App::start(loaded, kept)?;
     until_stop(&app, cli, &mut signals).await;
     // A second request to stop ends the process from within `next`.
     tokio::select! {
@@ -136,7 +136,7 @@ struct App {
 }
 
 impl App {
-    fn start(loaded: Loaded) -> anyhow::Result<Self> {
+    fn start(loaded: Loaded, kept: &privilege::Kept) -> anyhow::Result<Self> {
         let Loaded { config, file, init, warnings, problems } = loaded;
         let readiness = Readiness::default();
         let (log, log_problem) = logging::start(config.global.log_level, &config.debug_log());
@@ -148,6 +148,7 @@ impl App {
         );
         warnings.iter().for_each(|warning| tracing::warn!("configuration: {warning}"));
         problems.iter().for_each(|problem| tracing::error!("configuration: {problem}"));
+        readiness.set("capabilities", kept.tell());
         let host = config.host();
         let (machine, machine_problem) =
             machine_id::obtain(&config.global.machine_id, &config.paths.state, &host);

@@ -27,6 +27,10 @@ pub struct Cli {
     #[arg(long, group = "instead")]
     pub list_probes: bool,
 
+    /// Print every capability that the daemon can need, for what, and exit
+    #[arg(long, group = "instead")]
+    pub list_capabilities: bool,
+
     /// Print the version and exit
     #[arg(short = 'v', long, action = ArgAction::Version)]
     version: (),

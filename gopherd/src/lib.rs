@@ -23,6 +23,7 @@ pub mod machine_id;
 pub mod manager;
 pub mod meta;
 pub mod pipeline;
+pub mod privilege;
 pub mod readiness;
 pub mod scope;
 pub mod selfmetrics;

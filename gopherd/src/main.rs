@@ -7,7 +7,7 @@
 use clap::Parser;
 use gopherd::cli::Cli;
 use gopherd::config::{Loaded, find, load};
-use gopherd::{app, check, http};
+use gopherd::{app, check, http, privilege};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -18,6 +18,12 @@ fn main() -> ExitCode {
     }
     if cli.list_probes {
         return print(&app::list_probes(), 0);
+    }
+    if cli.list_capabilities {
+        return print(&privilege::list(), 0);
+    }
+    if let Err(errno) = privilege::lower() {
+        return complain(&format!("error: capabilities cannot be taken out of effect: {errno}"));
     }
     let candidates = [find::OUR_FILE, find::GALA_FILE];
     let sources = find::gather(cli.config.as_deref(), &candidates, std::env::vars_os(), cli.settings());
@@ -37,14 +43,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// Builds the runtime and runs the daemon in it. One thread: the manager's task and the signals need no more,
+/// Gives up what is not needed, builds the runtime and runs the daemon in it. One thread: the manager's task and the signals need no more,
 /// and HTTP has workers of its own.
 fn start(cli: &Cli, loaded: Loaded) -> ExitCode {
+    let kept = privilege::give_up(&loaded.config.limits.capabilities);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("error: the runtime cannot be made: {error}")),
     };
-    let ended = runtime.block_on(app::run(cli, loaded));
+    let ended = runtime.block_on(app::run(cli, loaded, &kept));
     // Without this the runtime would wait for threads that a dead file system holds.
     runtime.shutdown_background();
     match ended {

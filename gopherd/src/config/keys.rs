@@ -240,7 +240,8 @@ section! {
         max_series_per_probe: u64 = 50_000 => Int(1, 10_000_000), live = true, ours = true;
         /// Selectors of one feature.
         max_scope_rules: u64 = 1000 => Int(1, 100_000), live = true, ours = true;
-        /// Capabilities that the daemon keeps of those it was given. Empty keeps all.
+        /// Capabilities that the daemon keeps of those it was given and can need (`gopherd --list-capabilities`).
+        /// Empty keeps all of these.
         capabilities: Vec<String> = Vec::new() => Texts(TextRule::Capability, 64), ours = true;
     }
 }

@@ -4,6 +4,7 @@
 
 use super::spec::TextRule;
 use super::tree::shown;
+use rustix::thread::CapabilitySet;
 
 /// Longest list of brokers in bytes.
 const MAX_BROKERS: usize = 4096;
@@ -52,7 +53,9 @@ pub(super) fn check_text(rule: TextRule, text: &str) -> Result<String, String> {
         TextRule::MachineId => text.len() <= 64 && only(text, "-_."),
         TextRule::Name => text.chars().count() <= 255 && !text.contains(char::is_control),
         TextRule::Host => (1..=253).contains(&text.len()) && only(text, "-_.:"),
-        TextRule::Capability => text.starts_with("CAP_") && text.len() <= 64 && only(text, "_"),
+        TextRule::Capability => {
+            text.strip_prefix("CAP_").is_some_and(|name| CapabilitySet::from_name(name).is_some())
+        }
         TextRule::Url => {
             let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
             text.len() <= 2048
@@ -131,6 +134,7 @@ mod tests {
             (TextRule::Name, "CN=x, O=é", "a\nb"),
             (TextRule::Host, "node-1.example", "a/b"),
             (TextRule::Capability, "CAP_BPF", "BPF"),
+            (TextRule::Capability, "CAP_SYS_PTRACE", "CAP_SYS_TRACE"),
             (TextRule::Url, "https://h/x?y", "ftp://h"),
             (TextRule::Url, "http://h", "https:///x"),
         ] {

@@ -60,12 +60,6 @@ static UNBUILT: &[Unbuilt] = &[
         way_out: "remove it",
     },
     Unbuilt {
-        what: "dropping capabilities",
-        asked: |config| key_if(!config.limits.capabilities.is_empty(), "limits.capabilities"),
-        protects: true,
-        way_out: "remove it, and bound them in the systemd unit",
-    },
-    Unbuilt {
         what: "Kafka",
         asked: kafka_channels,
         protects: false,

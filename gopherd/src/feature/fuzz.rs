@@ -27,6 +27,7 @@ static SPECIMEN: Descriptor = Descriptor {
     scope: ScopeUse::ProcessesAndContainers,
     params: params::ALL,
     tables: &[],
+    needs: &[],
     build: Some(nothing),
 };
 

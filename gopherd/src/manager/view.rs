@@ -61,7 +61,7 @@ pub struct SubProbeView {
     pub name: &'static str,
     /// Whether it runs.
     pub running: bool,
-    /// What it lacks.
+    /// What it lacks, to run or to run with everything.
     pub missing: Vec<String>,
 }
 
@@ -126,7 +126,7 @@ impl FeatureView {
                     .map(|sub| SubProbeView {
                         name: sub.name,
                         running: sub.missing.is_empty(),
-                        missing: sub.missing.clone(),
+                        missing: sub.missing.iter().chain(&sub.lacks).cloned().collect(),
                     })
                     .collect();
                 if outcome.degraded() { StateName::Degraded } else { StateName::Running }

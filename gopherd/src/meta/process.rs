@@ -7,7 +7,8 @@
 use super::java::{is_java, main_class};
 use crate::scope::{Reader, joined};
 use lru::LruCache;
-use probe_core::{Label, ProcKey};
+use probe_core::{Capability, Label, ProcKey};
+use probe_kit::privilege::raise;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -93,6 +94,8 @@ impl MetaCache {
 
 /// `None` if the process has ended, its pid having gone to another one or not.
 fn read_labels(reader: &mut Reader, key: ProcKey) -> Option<ProcessLabels> {
+    // For a /proc that hides other users' processes.
+    let _raised = raise(&[Capability::SysPtrace]);
     // The command line first: what is read after it proves that the pid is still this process.
     let cmdline = command_line(reader, key.tgid);
     let facts = reader.stat(key.tgid).ok().filter(|facts| facts.key == key)?;

@@ -13,7 +13,8 @@ use super::watch::{Effect, UserLabel, Watch, Watched};
 use crate::feature::Selection;
 use arc_swap::ArcSwap;
 use hashbrown::{HashMap, HashSet};
-use probe_core::{Label, ProcKey, Scope};
+use probe_core::{Capability, Label, ProcKey, Scope};
+use probe_kit::privilege::raise;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -169,6 +170,7 @@ impl ScopeEngine {
         let Some(watched) = views.get(feature) else {
             return Explanation::absent(format!("{feature} is not running"));
         };
+        let _raised = raise(&[Capability::SysPtrace]);
         let mut reader = Reader::new(&self.0.root);
         if reader.process(pid).is_none() {
             return Explanation::absent(format!("no process has pid {pid}"));
@@ -182,6 +184,7 @@ impl ScopeEngine {
 
     /// The process that has `pid` now; `None` also for a thread that is no process.
     pub fn process(&self, pid: u32) -> Option<ProcKey> {
+        let _raised = raise(&[Capability::SysPtrace]);
         Reader::new(&self.0.root).process(pid)
     }
 

@@ -10,7 +10,8 @@
 
 use super::facts::{ProcFacts, Reader, is_gone};
 use hashbrown::HashMap;
-use probe_core::ProcKey;
+use probe_core::{Capability, ProcKey};
+use probe_kit::privilege::raise;
 use rustix::fs::{Dir, Mode, OFlags};
 use std::collections::BTreeSet;
 use std::io;
@@ -128,6 +129,8 @@ impl Table {
 
     /// Looks at /proc again. On an error nothing has changed.
     pub(super) fn scan(&mut self, want: &Want, depth: Depth) -> io::Result<Delta> {
+        // For the addresses by which an exec is known, and for a /proc that hides other users' processes.
+        let _raised = (want.listing != Listing::Nothing).then(|| raise(&[Capability::SysPtrace]));
         let listed = match &want.listing {
             Listing::Nothing => Vec::new(),
             Listing::Pids(pids) => pids.iter().map(|pid| (*pid, None)).collect(),

@@ -9,7 +9,7 @@ mod registry;
 #[cfg(test)]
 mod tidy;
 
-use probe_core::Descriptor;
+use probe_core::{Descriptor, Need};
 
 /// Every feature that this version knows: those that are built, then those that are not yet.
 pub fn all() -> impl Iterator<Item = &'static Descriptor> {
@@ -19,6 +19,11 @@ pub fn all() -> impl Iterator<Item = &'static Descriptor> {
 /// The feature with this name, case-insensitively.
 pub fn find(name: &str) -> Option<&'static Descriptor> {
     all().find(|feature| feature.name.eq_ignore_ascii_case(name))
+}
+
+/// What features that are not built yet will need.
+pub fn planned_needs() -> &'static [Need] {
+    planned::NEEDS
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! explains them. A feature leaves this list when its folder comes; the `tidy` test sees to that.
 
 use crate::params::params;
-use probe_core::{Descriptor, ParamSpec, ScopeUse, SubProbe};
+use probe_core::{Capability, Descriptor, Need, ParamSpec, ScopeUse, SubProbe};
 
 /// A feature without its probe.
 const fn planned(
@@ -12,7 +12,25 @@ const fn planned(
     sub_probes: &'static [SubProbe],
     params: &'static [&'static ParamSpec],
 ) -> Descriptor {
-    Descriptor { name, summary, sub_probes, scope, params, tables: &[], build: None }
+    Descriptor { name, summary, sub_probes, scope, params, tables: &[], needs: &[], build: None }
+}
+
+/// What planned probes will need, so that the service's unit grants it once and not with each of them; a
+/// probe's own descriptor has its needs when it is built. The daemon keeps nothing for them.
+pub(crate) static NEEDS: &[Need] = &[
+    to_come(Capability::Bpf, "load BPF programs and make maps"),
+    to_come(Capability::Perfmon, "attach BPF programs to the kernel and let them read its memory"),
+    to_come(Capability::SysAdmin, "have the kernel measure the run time of BPF programs"),
+    to_come(Capability::SysResource, "make maps on kernels before 5.11, where RLIMIT_MEMLOCK counts them"),
+    to_come(Capability::Syslog, "name kernel functions in stacks where kernel.kptr_restrict is 1"),
+    to_come(
+        Capability::NetAdmin,
+        "ask connection tracking for the address behind a translated one (tcp, l7)",
+    ),
+];
+
+const fn to_come(capability: Capability, purpose: &'static str) -> Need {
+    Need { capability, sub_probes: &[], purpose, without: "it is not built yet" }
 }
 
 const fn sub(name: &'static str, summary: &'static str) -> SubProbe {

@@ -1,7 +1,7 @@
 //! What a probe is, as static data: REST, the READMEs and the metric reference are made of it, so a
 //! probe that this host cannot run, or that is not built yet, can still be listed and explained.
 
-use crate::{ParamSpec, Probe, Table};
+use crate::{Need, ParamSpec, Probe, Table};
 use std::path::PathBuf;
 
 /// Which processes or containers a feature can be narrowed to.
@@ -74,6 +74,8 @@ pub struct Descriptor {
     pub params: &'static [&'static ParamSpec],
     /// The tables that it emits.
     pub tables: &'static [&'static Table],
+    /// The capabilities that it needs to show everything; it runs with fewer as well as it can.
+    pub needs: &'static [Need],
     /// Makes the probe; `None` for a feature that this version knows but has not built yet.
     pub build: Option<Build>,
 }

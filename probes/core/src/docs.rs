@@ -26,6 +26,18 @@ pub fn readme(probe: &Descriptor) -> String {
         let (default, range) = range(&spec.kind);
         let _ = writeln!(out, "| `{}` | {default} | {range} | {} | {} |", spec.key, spec.unit, spec.doc);
     }
+    if !probe.needs.is_empty() {
+        out.push_str("\n| capability | sub-probes | needed to |\n|---|---|---|\n");
+        for need in probe.needs {
+            let _ = writeln!(
+                out,
+                "| `{}` | {} | {} |",
+                need.capability.name(),
+                names(need.sub_probes),
+                need.purpose
+            );
+        }
+    }
     out.push('\n');
     out.push_str(&metrics(probe.tables, "##"));
     out

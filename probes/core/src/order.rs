@@ -21,6 +21,8 @@ pub struct SubProbeOutcome {
     pub name: &'static str,
     /// What it misses on this host, one sentence each; empty when it runs.
     pub missing: Vec<String>,
+    /// What it runs without on this host, one sentence each.
+    pub lacks: Vec<String>,
 }
 
 /// How all sub-probes that were asked for fared. A feature without sub-probes reports none.
@@ -33,8 +35,9 @@ pub struct Outcome {
 impl Outcome {
     /// Every sub-probe that was asked for runs.
     pub fn all(asked: &SubProbes) -> Self {
-        let sub_probes = asked.iter().map(|name| SubProbeOutcome { name, missing: Vec::new() }).collect();
-        Self { sub_probes }
+        let sub_probes =
+            asked.iter().map(|name| SubProbeOutcome { name, missing: Vec::new(), lacks: Vec::new() });
+        Self { sub_probes: sub_probes.collect() }
     }
 
     /// Notes that `name` cannot run because of `requirement`.
@@ -44,9 +47,16 @@ impl Outcome {
         }
     }
 
-    /// Whether some sub-probe misses something.
+    /// Notes that `name` runs, though without what `lacking` says.
+    pub fn lack(&mut self, name: &str, lacking: impl Into<String>) {
+        if let Some(sub) = self.sub_probes.iter_mut().find(|sub| sub.name == name) {
+            sub.lacks.push(lacking.into());
+        }
+    }
+
+    /// Whether some sub-probe does not run, or not with everything that it has elsewhere.
     pub fn degraded(&self) -> bool {
-        self.sub_probes.iter().any(|sub| !sub.missing.is_empty())
+        self.sub_probes.iter().any(|sub| !sub.missing.is_empty() || !sub.lacks.is_empty())
     }
 
     /// Whether sub-probes were asked for and none of them runs.
@@ -54,11 +64,13 @@ impl Outcome {
         !self.sub_probes.is_empty() && self.sub_probes.iter().all(|sub| !sub.missing.is_empty())
     }
 
-    /// Every missing requirement as `sub-probe: requirement`.
+    /// Everything that is missing for sub-probes to run, or to run with everything, as `sub-probe: requirement`.
     pub fn missing(&self) -> Vec<String> {
         self.sub_probes
             .iter()
-            .flat_map(|sub| sub.missing.iter().map(move |what| format!("{}: {what}", sub.name)))
+            .flat_map(|sub| {
+                sub.missing.iter().chain(&sub.lacks).map(move |what| format!("{}: {what}", sub.name))
+            })
             .collect()
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod kept;
 pub mod link;
+pub mod privilege;
 pub mod scan;
 pub mod stat;
 #[cfg(feature = "testing")]

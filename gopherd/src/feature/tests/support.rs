@@ -43,6 +43,7 @@ const fn feature(name: &'static str, sub_probes: &'static [SubProbe], scope: Sco
         scope,
         params: COMMON,
         tables: &[],
+        needs: &[],
         build: Some(nothing),
     }
 }

@@ -75,10 +75,10 @@ fn chosen(text: &str) -> Option<String> {
     Some(text.split_once('[')?.1.split_once(']')?.0.to_owned())
 }
 
-/// The effective set of this process, as names like `CAP_BPF`.
+/// What a thread of this process may raise when it needs it, as names like `CAP_BPF`.
 fn held() -> Vec<String> {
     let Ok(sets) = rustix::thread::capabilities(None) else { return Vec::new() };
-    let names = sets.effective.iter_names().map(|(name, _)| format!("CAP_{name}"));
+    let names = sets.permitted.iter_names().map(|(name, _)| format!("CAP_{name}"));
     let mut names: Vec<String> = names.collect();
     names.sort();
     names

@@ -8,6 +8,7 @@ mod disk;
 mod fs;
 mod host;
 mod mem;
+mod needs;
 mod net;
 mod netns;
 mod nic;
@@ -16,7 +17,8 @@ mod rtnl;
 
 use crate::params::params;
 use probe_core::{
-    Batch, Descriptor, Env, Order, Outcome, Poll, Polled, ProbeError, Row, ScopeUse, SubProbe, Tick,
+    Batch, Capability, Descriptor, Env, Order, Outcome, Poll, Polled, ProbeError, Row, ScopeUse, SubProbe,
+    Tick, without,
 };
 use probe_kit::kept::KeptFile;
 
@@ -61,6 +63,7 @@ pub(crate) static DESCRIPTOR: Descriptor = Descriptor {
         proc::SystemProc::TABLE,
         host::HostRow::TABLE,
     ],
+    needs: needs::NEEDS,
     build: Some(|env| Box::new(Polled(Baseinfo::new(env)))),
 };
 
@@ -73,6 +76,10 @@ pub(crate) trait Reader: Send {
     /// What this host lacks for the reader to work, one sentence each; empty if it works. Asked once, after
     /// the first [`Reader::apply`].
     fn missing(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+    /// The capabilities for want of which it leaves something out here; what that is says [`needs::NEEDS`].
+    fn lacks(&mut self) -> Vec<Capability> {
         Vec::new()
     }
     /// Takes note of scope and parameters, at the start and whenever they change.
@@ -141,7 +148,12 @@ impl Poll for Baseinfo {
                 self.active.push((name, reader));
             }
         }
-        self.active.iter_mut().for_each(|(_, reader)| reader.apply(order));
+        for (name, reader) in &mut self.active {
+            reader.apply(order);
+            for sentence in without(needs::NEEDS, name, &reader.lacks()) {
+                outcome.lack(name, sentence);
+            }
+        }
         Ok(outcome)
     }
 

@@ -6,7 +6,8 @@
 //! namespace. Where its directory cannot be read, the own namespace is the best there is.
 
 use super::rtnl::Rtnl;
-use probe_core::Env;
+use probe_core::{Capability, Env};
+use probe_kit::privilege::{lacking, raise};
 use rustix::fs::{CWD, Mode, OFlags, StatxFlags};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::os::fd::{AsFd, OwnedFd};
@@ -22,14 +23,23 @@ pub(super) fn proc_net(env: &Env) -> PathBuf {
 /// what it would have said is absent.
 pub(super) fn rtnl(env: &Env) -> Option<Rtnl> {
     let of_host = env.proc.join("1/ns/net");
-    match (identity(&of_host), identity(Path::new("/proc/thread-self/ns/net"))) {
+    let host = {
+        let _raised = raise(&[Capability::SysPtrace]);
+        identity(&of_host)
+    };
+    match (host, identity(Path::new("/proc/thread-self/ns/net"))) {
         (Some(host), Some(own)) if host == own => Rtnl::open().ok(),
-        (Some(_), _) => open_inside(&of_host),
+        (Some(_), _) => open_inside(of_host),
         // Without the privilege to look at process 1 a /proc of our own is the host's, as far as we can see;
         // one that was mounted elsewhere, or a test's tree, is not.
         (None, _) if env.proc == Path::new("/proc") => Rtnl::open().ok(),
         (None, _) => None,
     }
+}
+
+/// The capabilities for want of which there is no socket.
+pub(super) fn lacks(socket: Option<&Rtnl>) -> Vec<Capability> {
+    if socket.is_some() { Vec::new() } else { lacking(&[Capability::SysPtrace, Capability::SysAdmin]) }
 }
 
 fn identity(link: &Path) -> Option<(u32, u32, u64)> {
@@ -39,9 +49,11 @@ fn identity(link: &Path) -> Option<(u32, u32, u64)> {
 
 /// Opens the socket on a thread that enters the namespace and then ends: a socket stays in the namespace
 /// that it was made in, and no thread of the daemon has to find its way back.
-fn open_inside(namespace: &Path) -> Option<Rtnl> {
-    let fd: OwnedFd = rustix::fs::open(namespace, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+fn open_inside(namespace: PathBuf) -> Option<Rtnl> {
     let inside = move || {
+        let _raised = raise(&[Capability::SysPtrace, Capability::SysAdmin]);
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let fd: OwnedFd = rustix::fs::open(namespace, flags, Mode::empty()).ok()?;
         move_into_link_name_space(fd.as_fd(), Some(LinkNameSpaceType::Network)).ok()?;
         Rtnl::open().ok()
     };
@@ -83,7 +95,7 @@ mod tests {
         use std::io::BufRead as _;
         use std::process::{Command, Stdio};
         if !capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN)) {
-            assert!(open_inside(Path::new("/proc/self/ns/net")).is_none());
+            assert!(open_inside("/proc/self/ns/net".into()).is_none());
             return;
         }
         let mut child = Command::new("unshare")
@@ -96,7 +108,7 @@ mod tests {
         let output = child.stdout.take().expect("a pipe");
         std::io::BufReader::new(output).read_line(&mut ready).expect("a line");
         let namespace = format!("/proc/{}/ns/net", child.id());
-        let mut socket = open_inside(Path::new(&namespace)).expect("a socket");
+        let mut socket = open_inside(namespace.into()).expect("a socket");
         let names = socket.list(RTM_GETLINK, &[0; 16], |body| {
             attributes(body.get(16..)?).find(|(kind, _)| *kind == 3).map(|(_, name)| name.to_vec())
         });

@@ -15,8 +15,9 @@ use super::Reader;
 pub(crate) use df::SystemDf;
 use df::{Facts, is_pseudo, may_hang};
 use mountinfo::Mount;
-use probe_core::{Batch, Env, Row, Tick};
+use probe_core::{Batch, Capability, Env, Row, Tick};
 use probe_kit::kept::KeptFile;
+use probe_kit::privilege::{lacking, raise};
 use probe_kit::scan;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -60,7 +61,11 @@ impl Fs {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             rustix::fs::open(path, flags, Mode::empty())
         };
-        let (root, table) = match open(self.proc.join("1/root")) {
+        let hosts_root = {
+            let _raised = raise(&[Capability::SysPtrace]);
+            open(self.proc.join("1/root"))
+        };
+        let (root, table) = match hosts_root {
             Ok(root) => (root, &mut self.hosts),
             Err(_) => (open("/".into())?, &mut self.own),
         };
@@ -116,6 +121,16 @@ impl Reader for Fs {
             Ok(_) => Vec::new(),
             Err(e) => vec![format!("{} cannot be read: {e}", self.hosts.path().display())],
         }
+    }
+
+    fn lacks(&mut self) -> Vec<Capability> {
+        // Who has the same mounts as process 1 sees the host's, however he came to them.
+        let mut hosts = Vec::new();
+        let same = self
+            .hosts
+            .read(&mut hosts)
+            .is_ok_and(|hosts| self.own.read(&mut self.text).is_ok_and(|own| own == hosts));
+        lacking(if same { &[] } else { &[Capability::SysPtrace] })
     }
 
     fn read(&mut self, _tick: Tick, out: &mut Batch) {

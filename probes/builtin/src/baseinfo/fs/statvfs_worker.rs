@@ -9,6 +9,8 @@
 
 use super::df::{Facts, Usage, may_hang};
 use super::mountinfo::{Device, Mount};
+use probe_core::Capability;
+use probe_kit::privilege::raise;
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags, fstatvfs, openat2, statx};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
@@ -134,9 +136,21 @@ impl Asker {
     }
 }
 
-/// Looks at what lies at `mount`'s mount point in the tree below `root`. Symbolic links are followed within
-/// that tree, and nothing is opened: a bare reference to the path does.
+/// Looks at what lies at `mount`'s mount point. Below a directory that is closed to this user it takes a
+/// capability, raised for that mount alone: this thread may have to be left behind at any of them.
 pub(super) fn look(root: &OwnedFd, mount: &Mount) -> Result<Facts, Errno> {
+    match look_as_we_are(root, mount) {
+        Err(Errno::ACCESS) => {
+            let _raised = raise(&[Capability::DacReadSearch]);
+            look_as_we_are(root, mount)
+        }
+        other => other,
+    }
+}
+
+/// Looks at it in the tree below `root`. Symbolic links are followed within that tree, and nothing is opened:
+/// a bare reference to the path does.
+fn look_as_we_are(root: &OwnedFd, mount: &Mount) -> Result<Facts, Errno> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let place = openat2(root, mount.point.as_slice(), flags, Mode::empty(), resolve)?;

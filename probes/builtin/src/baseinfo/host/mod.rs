@@ -9,7 +9,7 @@ mod facts;
 use super::rtnl::Rtnl;
 use super::{Reader, netns};
 use facts::{Dmi, UNKNOWN};
-use probe_core::{Batch, Env, Label, Order, Row, SmolStr, Tick, params, table};
+use probe_core::{Batch, Capability, Env, Label, Order, Row, SmolStr, Tick, params, table};
 use probe_kit::kept::read_once;
 use probe_kit::scan::text;
 use std::path::Path;
@@ -122,6 +122,10 @@ impl Host {
 }
 
 impl Reader for Host {
+    fn lacks(&mut self) -> Vec<Capability> {
+        netns::lacks(self.netlink.as_ref())
+    }
+
     fn apply(&mut self, order: &Order) {
         self.chosen = order.params.words(&params::DEV_NAME).to_vec();
     }

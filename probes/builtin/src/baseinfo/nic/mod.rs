@@ -12,7 +12,7 @@ mod tests;
 use super::rtnl::Rtnl;
 use super::{Reader, netns};
 use dev::Counts;
-use probe_core::{Batch, Env, Label, Order, Row, Tick, params, table};
+use probe_core::{Batch, Capability, Env, Label, Order, Row, Tick, params, table};
 use probe_kit::kept::KeptFile;
 use probe_kit::scan::{number, text};
 use qdisc::Egress;
@@ -121,6 +121,10 @@ impl Nic {
 }
 
 impl Reader for Nic {
+    fn lacks(&mut self) -> Vec<Capability> {
+        netns::lacks(self.netlink.as_ref())
+    }
+
     fn missing(&mut self) -> Vec<String> {
         let mut missing = super::unreadable(&mut self.dev, &mut self.buf);
         if !self.virtual_devices.is_dir() && self.chosen.is_empty() {

@@ -14,7 +14,8 @@ mod stat;
 
 use super::Reader;
 use files::{Budget, Files, Miss, Root};
-use probe_core::{Baseline, Batch, Env, Order, ProcKey, Scope, Subject, Tick, params};
+use probe_core::{Baseline, Batch, Capability, Env, Order, ProcKey, Scope, Subject, Tick, params};
+use probe_kit::privilege::{lacking, raise};
 pub(crate) use rows::SystemProc;
 use rows::{CpuTime, HostFacts, Reading};
 use rustix::io::Errno;
@@ -33,6 +34,9 @@ const LIMITS_EVERY: Duration = Duration::from_secs(300);
 
 /// The longest of the texts, `limits`, has less than 2 KiB.
 const TEXT: usize = 4096;
+
+/// Raised for the whole of a pass: without them the kernel keeps parts of other users' processes to itself.
+const NEEDED: [Capability; 2] = [Capability::SysPtrace, Capability::DacReadSearch];
 
 /// What is remembered of a process.
 #[derive(Debug)]
@@ -146,6 +150,7 @@ impl Proc {
 
     fn read_at(&mut self, now: Instant, out: &mut Batch) {
         let began = Instant::now();
+        let _raised = raise(&NEEDED);
         let boot_ticks = self.boot_ticks();
         let before = self.before.replace((now, boot_ticks));
         self.tick += 1;
@@ -294,6 +299,10 @@ impl Reader for Proc {
             Ok(_) => Vec::new(),
             Err(e) => vec![format!("{} cannot be read: {e}", self.path.display())],
         }
+    }
+
+    fn lacks(&mut self) -> Vec<Capability> {
+        lacking(&NEEDED)
     }
 
     fn apply(&mut self, order: &Order) {
