@@ -50,6 +50,7 @@ unpack=
 if [ "$what" = test ]; then
 	need ip iproute2 iproute
 	need ps procps procps-ng
+	need strace strace strace
 	need iostat sysstat sysstat
 	need zstd zstd zstd
 	need gzip gzip gzip
