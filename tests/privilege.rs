@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use rustix::thread::{CapabilitySet, capabilities};
 use serde_json::json;
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 
 /// A line of /proc/<pid>/task/<tid>/status.
@@ -204,4 +205,30 @@ fn without_root_it_says_for_whom_what_is_missing_and_runs_the_rest() {
     for status in threads(daemon.pid()) {
         assert_eq!(line(&status, "NoNewPrivs"), "1");
     }
+}
+
+#[test]
+fn root_is_not_exempt_from_the_permissions_of_files_and_is_told_which() {
+    let setup = Setup::new().probes_init("baseinfo {\"state\":\"running\"}\n");
+    setup.write();
+    let close = |path: &std::path::Path, mode| {
+        std::os::unix::fs::chown(path, Some(65_533), Some(65_533)).expect("run as root");
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("a mode");
+    };
+    close(&setup.probes_init_path(), 0o600);
+    close(&setup.path("log"), 0o700);
+    let daemon = setup.start();
+    let problems = daemon.socket().get("/readyz").expect(200).json()["problems"].to_string();
+    assert!(problems.contains("probes.init: cannot be read: Permission denied"), "{problems}");
+    assert!(problems.contains("the debug log") && problems.contains("cannot be written"), "{problems}");
+    assert_eq!(daemon.state("baseinfo"), "stopped");
+    daemon.terminate();
+
+    close(&setup.config_path(), 0o600);
+    let output = setup.command(&["--check-config"]).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        !output.status.success() && said.contains("gopherd.toml: cannot be read: Permission denied"),
+        "{said}"
+    );
 }

@@ -37,9 +37,12 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let file = temporary.as_file_mut();
     file.write_all(content).map_err(|error| told(&target, "writing the new content of", error))?;
     if let Some(old) = &old {
-        // Only root can give a file away; for everyone else the new file is its writer's.
+        // Giving a file away takes a right that the daemon does not keep: then the new file is its writer's.
         let (user, group) = (rustix::fs::Uid::from_raw(old.uid()), rustix::fs::Gid::from_raw(old.gid()));
-        let _given = rustix::fs::fchown(&*file, Some(user), Some(group));
+        if let Err(error) = rustix::fs::fchown(&*file, Some(user), Some(group)) {
+            let file = target.display();
+            tracing::warn!(%file, %error, owner = old.uid(), group = old.gid(), "cannot stay with its owner");
+        }
     }
     let mode = old.map_or(NEW_MODE, |old| old.mode() & 0o7777);
     file.set_permissions(Permissions::from_mode(mode))

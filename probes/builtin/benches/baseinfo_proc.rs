@@ -1,10 +1,12 @@
 //! CPU time of the process table: what one tick of `baseinfo`'s `proc` costs over 500 sleeping processes,
-//! without page detail. Measured is the thread's CPU time, through the probe as the daemon runs it.
+//! without page detail. Measured is the thread's CPU time, through the probe as the daemon runs it: with no
+//! capability in effect but those that it raises itself.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use probe_core::{
     Batch, Env, Link, Order, Outcome, ParamValue, Params, ProcKey, Scope, Signal, Starting, params,
 };
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 use rustix::time::{ClockId, clock_gettime};
 use std::os::fd::BorrowedFd;
 use std::process::{Child, Command};
@@ -77,6 +79,9 @@ fn key(child: &Child) -> ProcKey {
 }
 
 fn process_table(c: &mut Criterion) {
+    let sets = capabilities(None).expect("asked");
+    let lowered = CapabilitySets { effective: CapabilitySet::empty(), ..sets };
+    set_capabilities(None, lowered).expect("less is always allowed");
     let mut children = sleepers();
     let chosen = Scope::Only(Arc::new(children.iter().map(key).collect()));
     let mut group = c.benchmark_group("baseinfo proc, CPU time of a tick");

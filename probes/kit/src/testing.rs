@@ -1,6 +1,7 @@
 //! Harnesses for probe tests: a fake /proc and /sys, and a [`Poll`] driven by hand.
 
 use probe_core::{Batch, Env, Order, Poll, SubProbes, Subject, Tick, Value};
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -35,6 +36,19 @@ impl FakeHost {
     pub fn env(&self) -> Env {
         Env::under(self.0.path())
     }
+}
+
+/// Runs `body` as the daemon's threads run: with no capability in effect but those that it raises itself.
+#[allow(clippy::missing_panics_doc, clippy::expect_used)]
+pub fn as_in_the_daemon<T: Send>(body: impl FnOnce() -> T + Send) -> T {
+    let lowered = || {
+        let sets = capabilities(None).expect("asked");
+        let none = CapabilitySets { effective: CapabilitySet::empty(), ..sets };
+        set_capabilities(None, none).expect("less is always allowed");
+        body()
+    };
+    // A thread of its own: what is lowered here would stay down for the tests after this one.
+    std::thread::scope(|scope| scope.spawn(lowered).join()).expect("no panic")
 }
 
 /// One row in a form that is easy to compare.

@@ -63,7 +63,7 @@ fn open_inside(namespace: PathBuf) -> Option<Rtnl> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use probe_kit::testing::FakeHost;
+    use probe_kit::testing::{FakeHost, as_in_the_daemon};
 
     #[test]
     fn the_first_process_says_where_the_hosts_network_files_are() {
@@ -108,7 +108,8 @@ mod tests {
         let output = child.stdout.take().expect("a pipe");
         std::io::BufReader::new(output).read_line(&mut ready).expect("a line");
         let namespace = format!("/proc/{}/ns/net", child.id());
-        let mut socket = open_inside(namespace.into()).expect("a socket");
+        let inside = as_in_the_daemon(|| open_inside(namespace.into()));
+        let mut socket = inside.expect("a socket");
         let names = socket.list(RTM_GETLINK, &[0; 16], |body| {
             attributes(body.get(16..)?).find(|(kind, _)| *kind == 3).map(|(_, name)| name.to_vec())
         });

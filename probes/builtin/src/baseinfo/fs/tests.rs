@@ -4,7 +4,7 @@
 use super::df::Usage;
 use super::statvfs_worker::{Look, MAX_STUCK};
 use super::*;
-use probe_kit::testing::{FakeHost, SeenRow, seen, tick};
+use probe_kit::testing::{FakeHost, SeenRow, as_in_the_daemon, seen, tick};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -263,4 +263,21 @@ fn root_a_real_fuse_mount_without_a_server_hangs_no_one() {
     while stuck.len() > 0 {
         std::thread::yield_now();
     }
+}
+
+#[test]
+fn a_mount_below_a_directory_that_is_closed_to_this_user_is_asked_with_a_raised_capability() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    let tree = FakeHost::new();
+    tree.write("closed/mount/x", "");
+    let closed = tree.path("closed");
+    let other = chown(&closed, Some(65_533), Some(65_533));
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).expect("chmod");
+    let root = rustix::fs::open(tree.path(""), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).expect("open");
+    let line = b"5 1 0:5 / /closed/mount rw - tmpfs none rw";
+    let mount = mountinfo::parse(line).expect("a mount");
+    let answer = as_in_the_daemon(|| look(&root, &mount).map(|facts| facts.usage.block_bytes > 0));
+    // Without the right to give the directory away it is our own, and open to us.
+    let held = lacking(&[Capability::DacReadSearch]).is_empty();
+    assert_eq!(answer, if other.is_err() || held { Ok(true) } else { Err(Errno::ACCESS) });
 }
