@@ -2,7 +2,7 @@
 //! probe needs, what is needed raised only for a reading, and what is missing named.
 
 use gopher_e2e::process::{Background, command, text_of};
-use gopher_e2e::{Daemon, Setup, eventually};
+use gopher_e2e::{Client, Daemon, Scrape, Setup, eventually};
 use rustix::process::Signal;
 use rustix::thread::{CapabilitySet, capabilities};
 use serde_json::json;
@@ -56,7 +56,7 @@ fn observe(daemon: &Daemon<'_>, pids: &[u32]) -> gopher_e2e::Response {
     let body = json!({"snoopers": {"proc_id": pids}, "params": {"report_period": 600}, "state": "running"});
     let answer = daemon.put("baseinfo", &body.to_string());
     daemon.scrape_until("the processes", |scrape| {
-        let shown = |pid: &u32| scrape.value("gala_gopher_proc_num_threads", &[("tgid", &pid.to_string())]);
+        let shown = |pid: &u32| scrape.value(THREADS, &[("tgid", &pid.to_string())]);
         pids.iter().all(|pid| shown(pid).is_some()).then_some(())
     });
     answer
@@ -65,7 +65,7 @@ fn observe(daemon: &Daemon<'_>, pids: &[u32]) -> gopher_e2e::Response {
 /// A process of a user who is neither root nor the daemon's.
 fn stranger(setup: &Setup) -> Background {
     let mut program = command("sleep");
-    program.arg("600").uid(65_533).gid(65_533);
+    program.arg0("e2e-stranger").arg("600").uid(65_533).gid(65_533);
     Background::start(program, &setup.path("stranger.log"))
 }
 
@@ -78,6 +78,7 @@ fn missing(daemon: &Daemon<'_>, sub_probe: &str) -> String {
     sub["missing"].to_string()
 }
 
+const THREADS: &str = "gala_gopher_proc_num_threads";
 const READ: &str = "gala_gopher_proc_rchar_bytes";
 const SHARED: &str = "gala_gopher_proc_shared_clean_size";
 
@@ -204,6 +205,48 @@ fn without_root_it_says_for_whom_what_is_missing_and_runs_the_rest() {
     }
     for status in threads(daemon.pid()) {
         assert_eq!(line(&status, "NoNewPrivs"), "1");
+    }
+}
+
+/// A daemon that sees a /proc that hides processes of other users from everybody without CAP_SYS_PTRACE.
+fn behind_hidepid(setup: &Setup) -> Background {
+    setup.write();
+    let gopherd = setup.command(&[]);
+    let mut hiding = command("unshare");
+    let script = "mount -t proc -o hidepid=2,gid=65532 proc /proc && exec \"$@\"";
+    hiding.args(["--mount", "sh", "-c", script, "sh"]).arg(gopherd.get_program()).args(gopherd.get_args());
+    Background::start(hiding, &setup.path("stderr.log"))
+}
+
+#[test]
+fn processes_that_proc_hides_are_found_and_labelled_with_the_right_and_not_without_it() {
+    for (limit, found) in [("[]", true), ("[\"CAP_DAC_READ_SEARCH\"]", false)] {
+        let setup = Setup::new().section("limits", &format!("capabilities = {limit}"));
+        let _daemon = behind_hidepid(&setup);
+        let other = stranger(&setup);
+        let socket = Client::socket(&setup.socket_path());
+        eventually("readiness", || {
+            let answer = socket.try_send("GET", "/readyz", &[], Vec::new()).ok()?;
+            (answer.status == 200).then_some(())
+        });
+        let body = json!({"cmd": {"probe": ["proc"]}, "params": {"report_period": 5},
+            "snoopers": {"proc_name": [{"comm": "^sleep$", "cmdline": "^e2e-stranger "}]},
+            "state": "running"});
+        socket.put("/baseinfo", &body.to_string()).expect(200);
+        let of = |pid: u32| {
+            let scrape = Scrape::parse(&Client::port(setup.metrics_port).get("/metrics").expect(200).text());
+            let sample = scrape.all(THREADS).find(|sample| sample.label("tgid") == Some(&pid.to_string()));
+            sample.map(|sample| sample.label("comm").map(str::to_owned))
+        };
+        if found {
+            let comm = eventually("the hidden process", || of(other.pid()));
+            assert_eq!(comm.as_deref(), Some("sleep"));
+        } else {
+            let page =
+                socket.get(&format!("/api/v1/targets?feature=baseinfo&pid={}", other.pid())).expect(200);
+            assert_eq!(page.json()["verdict"]["observed"], false, "{}", page.text());
+            assert_eq!(of(other.pid()), None);
+        }
     }
 }
 

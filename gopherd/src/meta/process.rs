@@ -77,7 +77,13 @@ impl MetaCache {
             None => None,
         };
         // Read without the lock: another look-up must not wait for it.
-        let labels = match (read_labels(&mut Reader::new(&self.proc), key), known) {
+        let reader = &mut Reader::new(&self.proc);
+        let read = read_labels(reader, key).or_else(|| {
+            // It has ended, or /proc hides it: only then is the guard worth its system calls.
+            let _raised = raise(&[Capability::SysPtrace]);
+            read_labels(reader, key)
+        });
+        let labels = match (read, known) {
             // The same text keeps its place in memory, so that whoever compares sees at once that it is.
             (Some(new), Some(known)) if new == *known => known,
             (Some(new), _) => Arc::new(new),
@@ -94,8 +100,6 @@ impl MetaCache {
 
 /// `None` if the process has ended, its pid having gone to another one or not.
 fn read_labels(reader: &mut Reader, key: ProcKey) -> Option<ProcessLabels> {
-    // For a /proc that hides other users' processes.
-    let _raised = raise(&[Capability::SysPtrace]);
     // The command line first: what is read after it proves that the pid is still this process.
     let cmdline = command_line(reader, key.tgid);
     let facts = reader.stat(key.tgid).ok().filter(|facts| facts.key == key)?;
