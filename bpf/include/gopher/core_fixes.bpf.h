@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * Every difference between kernels that a program has to know, and no other file has one: fields that moved or were
+ * renamed, asked for by CO-RE. Kernels from 5.10 on.
+ */
+#ifndef GOPHER_CORE_FIXES_BPF_H
+#define GOPHER_CORE_FIXES_BPF_H
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#ifndef S_IFMT
+#define S_IFMT 00170000
+#define S_IFSOCK 0140000
+#endif
+
+/*
+ * The socket behind an open file; NULL for other files. bpf_sock_from_file would do from 5.11 on; this needs no
+ * helper and reads the same two words everywhere. The pointer is not trusted by the verifier: read it with
+ * BPF_CORE_READ, or turn it into one by bpf_skc_to_tcp_sock where the kernel takes it.
+ */
+static __always_inline struct sock *gopher_file_sock(struct file *file)
+{
+	struct socket *socket;
+
+	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return NULL;
+	socket = BPF_CORE_READ(file, private_data);
+	return socket ? BPF_CORE_READ(socket, sk) : NULL;
+}
+
+/* IPPROTO_* of a socket. Bit fields until 5.6; distributions carried that layout into 5.10. */
+static __always_inline uint16_t gopher_sk_protocol(const struct sock *sk)
+{
+	return BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol);
+}
+
+/* SOCK_STREAM, SOCK_DGRAM, … of a socket. */
+static __always_inline uint16_t gopher_sk_type(const struct sock *sk)
+{
+	return BPF_CORE_READ_BITFIELD_PROBED(sk, sk_type);
+}
+
+/* Nanoseconds in a clock tick of /proc/<pid>/stat: USER_HZ is 100 on both architectures. */
+#define GOPHER_TICK_NS 10000000ULL
+
+/* The start of a process as field 22 of /proc/<pid>/stat has it; with the tgid it names a process for good. */
+static __always_inline uint64_t gopher_start_ticks(const struct task_struct *task)
+{
+	return BPF_CORE_READ(task, group_leader, start_boottime) / GOPHER_TICK_NS;
+}
+
+/* Whether the task is inside execve: a rename then is the exec's own. */
+static __always_inline int gopher_in_execve(const struct task_struct *task)
+{
+	return BPF_CORE_READ_BITFIELD_PROBED(task, in_execve);
+}
+
+#endif /* GOPHER_CORE_FIXES_BPF_H */
