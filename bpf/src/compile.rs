@@ -18,7 +18,11 @@ pub fn compile(source: &Path, arch: Arch, scratch: &Path, object: &Path) -> Resu
         .clang_args(flags(source, arch, scratch)?)
         .build()
         .with_context(|| {
-            format!("compiling for {} with {} (packaging/bootstrap.sh installs it)", arch.name(), clang.display())
+            format!(
+                "compiling for {} with {} (packaging/bootstrap.sh installs it)",
+                arch.name(),
+                clang.display()
+            )
         })
 }
 

@@ -58,6 +58,15 @@ pub fn build(folders: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Writes the types of `gopher/abi.h` to `$OUT_DIR/bpf/abi.rs`, for the one crate that everybody has them from.
+pub fn build_abi() -> Result<()> {
+    let out =
+        PathBuf::from(env::var_os("OUT_DIR").context("OUT_DIR: this runs in a build script")?).join("bpf");
+    fs::create_dir_all(&out)?;
+    fs::write(out.join("abi.rs"), types::of_header(&home().join("include/gopher/abi.h"))?)?;
+    Ok(())
+}
+
 /// The name that a source gives its object: `tcp` of `tcp.bpf.c`.
 fn stem(source: &Path) -> Result<String> {
     let name = source.file_name().and_then(|name| name.to_str()).unwrap_or_default();

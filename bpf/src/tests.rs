@@ -30,7 +30,9 @@ fn every_object_compiles_for_every_architecture() {
 #[test]
 fn a_header_becomes_types_that_are_decoded_and_encoded_without_unsafe() {
     let types = types::of_header(&home().join("include/gopher/abi.h")).expect("types");
-    for expected in ["pub struct gopher_tuple", "zerocopy :: FromBytes", "GOPHER_SCOPE_ONLY", "[u8 ; 16usize]"] {
+    for expected in
+        ["pub struct gopher_tuple", "zerocopy :: FromBytes", "GOPHER_SCOPE_ONLY", "[u8 ; 16usize]"]
+    {
         assert!(types.contains(expected), "{expected} is not in {types}");
     }
     assert!(!types.contains("unsafe"), "{types}");
@@ -40,9 +42,13 @@ fn a_header_becomes_types_that_are_decoded_and_encoded_without_unsafe() {
 fn the_shared_types_come_from_the_kit_and_are_not_made_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let header = folder.path().join("x.h");
-    fs::write(&header, "#include <gopher/abi.h>\nstruct x { struct gopher_tuple tuple; uint64_t n; };\n").expect("written");
+    fs::write(&header, "#include <gopher/abi.h>\nstruct x { struct gopher_tuple tuple; uint64_t n; };\n")
+        .expect("written");
     let types = types::of_header(&header).expect("types");
-    assert!(types.contains("use probe_kit :: bpf :: abi :: *") || types.contains("use probe_kit::bpf::abi::*"), "{types}");
+    assert!(
+        types.contains("use probe_kit :: bpf :: abi :: *") || types.contains("use probe_kit::bpf::abi::*"),
+        "{types}"
+    );
     assert!(types.contains("pub struct x") && !types.contains("pub struct gopher_tuple"), "{types}");
 }
 

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #endif
 
-/* gopher_scope_modes: what a feature observes. */
+/* gopher_modes: what a feature observes. */
 enum gopher_scope_mode {
 	GOPHER_SCOPE_NONE = 0, /* nothing, until the daemon has said what */
 	GOPHER_SCOPE_ALL = 1, /* every process */

@@ -25,16 +25,16 @@ struct {
 	__uint(max_entries, GOPHER_SCOPE_SLOTS);
 	__type(key, uint32_t);
 	__type(value, uint32_t);
-} gopher_scope_modes SEC(".maps");
+} gopher_modes SEC(".maps");
 
-/* The feature's bit in gopher_scope and its index in gopher_scope_modes; set before the load. */
+/* The feature's bit in gopher_scope and its index in gopher_modes; set before the load. */
 const volatile uint32_t gopher_scope_slot = 0;
 
 /* Whether the feature observes the process. About 30 ns when it has a list, 1 ns when it has none. */
 static __always_inline int gopher_in_scope(uint32_t tgid)
 {
 	uint32_t slot = gopher_scope_slot & (GOPHER_SCOPE_SLOTS - 1);
-	uint32_t *mode = bpf_map_lookup_elem(&gopher_scope_modes, &slot);
+	uint32_t *mode = bpf_map_lookup_elem(&gopher_modes, &slot);
 	uint64_t *features;
 	int listed;
 

@@ -1,0 +1,206 @@
+//! The scope in the kernel: one hash of processes for all features, and the mode of each feature.
+//!
+//! The process has one [`ScopeMaps`]; every object gets its two maps at load. A feature holds a [`ScopeSlot`],
+//! whose number its programs know as `gopher_scope_slot`, and applies each new scope as the difference to the
+//! last. Which processes a scope has is decided elsewhere.
+
+use super::abi;
+use super::load::LoadError;
+use libbpf_rs::libbpf_sys::{BPF_F_NO_PREALLOC, bpf_map_create_opts};
+use libbpf_rs::{MapCore as _, MapFlags, MapHandle, MapType, OpenMapMut};
+use probe_core::Scope;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::os::fd::AsFd as _;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+const PROCESSES: &str = "gopher_scope";
+const MODES: &str = "gopher_modes";
+
+/// Definition of a shared map, as `gopher/scope.bpf.h` has it.
+const DEFINITIONS: [(&str, MapType, u32, u32, u32, u32); 2] = [
+    (PROCESSES, MapType::Hash, 4, 8, abi::GOPHER_SCOPE_PROCESSES, BPF_F_NO_PREALLOC),
+    (MODES, MapType::Array, 4, 4, abi::GOPHER_SCOPE_SLOTS, 0),
+];
+
+/// The two maps that all objects of this process share.
+#[derive(Debug)]
+pub struct ScopeMaps {
+    processes: MapHandle,
+    modes: MapHandle,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What is in the hash.
+    features: HashMap<u32, u64>,
+    /// Slots that are taken.
+    taken: u64,
+}
+
+/// What applying a scope did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Processes that were entered.
+    pub entered: usize,
+    /// Processes that were taken out.
+    pub left: usize,
+    /// Processes that the map has no room for: not observed, or not left out, until others end.
+    pub no_room: usize,
+}
+
+static SHARED_MAPS: OnceLock<Arc<ScopeMaps>> = OnceLock::new();
+
+impl ScopeMaps {
+    /// Makes the maps.
+    pub fn new() -> io::Result<Arc<Self>> {
+        let [processes, modes] = DEFINITIONS.map(|(name, kind, key, value, entries, flags)| {
+            let options = bpf_map_create_opts {
+                sz: size_of::<bpf_map_create_opts>() as u64,
+                map_flags: flags,
+                ..Default::default()
+            };
+            MapHandle::create(kind, Some(name), key, value, entries, &options).map_err(io::Error::other)
+        });
+        Ok(Arc::new(Self { processes: processes?, modes: modes?, state: Mutex::default() }))
+    }
+
+    /// The maps of this process, made when first asked for.
+    pub fn shared() -> io::Result<Arc<Self>> {
+        if let Some(maps) = SHARED_MAPS.get() {
+            return Ok(Arc::clone(maps));
+        }
+        let made = Self::new()?;
+        Ok(Arc::clone(SHARED_MAPS.get_or_init(|| made)))
+    }
+
+    /// A feature's place; `None` when all are taken.
+    pub fn slot(self: &Arc<Self>) -> Option<ScopeSlot> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = (!state.taken).trailing_zeros();
+        if slot >= abi::GOPHER_SCOPE_SLOTS {
+            return None;
+        }
+        state.taken |= 1 << slot;
+        drop(state);
+        Some(ScopeSlot { maps: Arc::clone(self), slot, listed: HashSet::new() })
+    }
+
+    fn set_mode(&self, slot: u32, mode: u32) -> io::Result<()> {
+        let modes = &self.modes;
+        modes.update(&slot.to_ne_bytes(), &mode.to_ne_bytes(), MapFlags::ANY).map_err(io::Error::other)
+    }
+
+    /// Sets or clears a feature's bit of these processes; returns those for which there was no room.
+    fn mark(&self, slot: u32, tgids: &[u32], set: bool) -> io::Result<HashSet<u32>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut write, mut delete) = (Vec::new(), Vec::new());
+        let mut no_room = HashSet::new();
+        for tgid in tgids {
+            let old = state.features.get(tgid).copied().unwrap_or(0);
+            let new = if set { old | 1 << slot } else { old & !(1 << slot) };
+            if new == 0 {
+                state.features.remove(tgid);
+                delete.push(*tgid);
+            } else if old == 0 && state.features.len() >= abi::GOPHER_SCOPE_PROCESSES as usize {
+                no_room.insert(*tgid);
+            } else {
+                state.features.insert(*tgid, new);
+                write.push((*tgid, new));
+            }
+        }
+        let map = &self.processes;
+        let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        if !write.is_empty() {
+            let keys: Vec<u8> = write.iter().flat_map(|(tgid, _)| tgid.to_ne_bytes()).collect();
+            let values: Vec<u8> = write.iter().flat_map(|(_, features)| features.to_ne_bytes()).collect();
+            map.update_batch(&keys, &values, count(write.len()), MapFlags::ANY, MapFlags::ANY)
+                .map_err(io::Error::other)?;
+        }
+        for tgid in delete {
+            // Absent is as good as removed.
+            let _ = map.delete(&tgid.to_ne_bytes());
+        }
+        Ok(no_room)
+    }
+}
+
+/// A feature's place in the scope maps. Dropping it empties the place.
+#[derive(Debug)]
+pub struct ScopeSlot {
+    maps: Arc<ScopeMaps>,
+    slot: u32,
+    /// Processes that have this feature's bit, or would if there were room.
+    listed: HashSet<u32>,
+}
+
+impl ScopeSlot {
+    /// What `gopher_scope_slot` must be set to before the load.
+    pub fn number(&self) -> u32 {
+        self.slot
+    }
+
+    /// The maps that it is a place in.
+    pub fn maps(&self) -> &Arc<ScopeMaps> {
+        &self.maps
+    }
+
+    /// Makes the kernel observe `scope`, touching only what differs from the last one. Programs go on running
+    /// meanwhile: processes that come are entered before the mode changes, those that go are removed after it.
+    pub fn apply(&mut self, scope: &Scope) -> io::Result<Applied> {
+        let (mode, listed) = match scope {
+            Scope::Unset | Scope::All => (abi::GOPHER_SCOPE_ALL, HashSet::new()),
+            Scope::Only(set) => (abi::GOPHER_SCOPE_ONLY, set.iter().map(|key| key.tgid).collect()),
+            Scope::Except(set) => (abi::GOPHER_SCOPE_EXCEPT, set.iter().map(|key| key.tgid).collect()),
+        };
+        let come: Vec<_> = listed.difference(&self.listed).copied().collect();
+        let go: Vec<_> = self.listed.difference(&listed).copied().collect();
+        let no_room = self.maps.mark(self.slot, &come, true)?;
+        self.maps.set_mode(self.slot, mode)?;
+        self.maps.mark(self.slot, &go, false)?;
+        let applied = Applied { entered: come.len() - no_room.len(), left: go.len(), no_room: no_room.len() };
+        // What had no room is tried again with the next scope.
+        self.listed = listed.difference(&no_room).copied().collect();
+        Ok(applied)
+    }
+
+    /// Makes the kernel observe nothing: for a sub-probe that waits for a scope.
+    pub fn observe_nothing(&mut self) -> io::Result<()> {
+        self.maps.set_mode(self.slot, abi::GOPHER_SCOPE_NONE)
+    }
+}
+
+impl Drop for ScopeSlot {
+    fn drop(&mut self) {
+        let go: Vec<_> = self.listed.iter().copied().collect();
+        // The maps outlive this; a call fails only when they are gone.
+        let _ = self.maps.set_mode(self.slot, abi::GOPHER_SCOPE_NONE);
+        let _ = self.maps.mark(self.slot, &go, false);
+        self.maps.state.lock().unwrap_or_else(PoisonError::into_inner).taken &= !(1 << self.slot);
+    }
+}
+
+/// Gives `map` of an opened object to `maps` if it is one of them. `reuse_fd` would take over whatever shape the
+/// map has, so the object's own definition is compared first.
+pub(super) fn put_in(
+    maps: &ScopeMaps,
+    object: &'static str,
+    map: &mut OpenMapMut<'_>,
+) -> Result<(), LoadError> {
+    let name = map.name().to_string_lossy().into_owned();
+    let Some(definition) = DEFINITIONS.iter().find(|definition| definition.0 == name) else { return Ok(()) };
+    let (_, kind, key, value, entries, flags) = *definition;
+    let wanted = (kind, key, value, entries, flags);
+    let has = (map.map_type(), map.key_size(), map.value_size(), map.max_entries(), map.map_flags());
+    let handle = if name == PROCESSES { &maps.processes } else { &maps.modes };
+    let difference = if has == wanted {
+        match map.reuse_fd(handle.as_fd()) {
+            Ok(()) => return Ok(()),
+            Err(error) => error.to_string(),
+        }
+    } else {
+        format!("(type, key, value, entries, flags) is {has:?}, not {wanted:?}")
+    };
+    Err(LoadError::SharedMap { object, map: name, difference })
+}

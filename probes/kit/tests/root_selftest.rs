@@ -1,0 +1,301 @@
+//! The kit against this kernel, as root: an object of every kind of program is loaded and what it says is
+//! compared with what the kernel itself says. Nothing is skipped: where the kernel cannot do a thing, the test
+//! asks that this is what the operator is told.
+
+use libbpf_rs::skel::Skel as _;
+use probe_core::{Env, Outcome, ProcKey, Scope, SubProbes};
+use probe_kit::bpf::{
+    Bpf, Costs, Job, ObjectSpec, Ring, ScopeMaps, Storage, Way, cost, drain, iterate, per_cpu,
+};
+use probe_kit::kernel::{AttachKind, Kernel, MapKind, Requirement};
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::sync::Arc;
+
+mod selftest {
+    probe_kit::bpf_object!("selftest");
+    pub(crate) use bpf::*;
+}
+use selftest::{SelftestSkel, SelftestSkelBuilder, exec_event, task_record};
+
+const TP_BTF: Requirement = Requirement::Attach(AttachKind::TpBtf);
+const EXEC: Requirement = Requirement::Tracepoint("sched_process_exec");
+
+static JOBS: &[Job] = &[
+    Job {
+        name: "execs",
+        sub_probes: &["exec"],
+        helps: &[],
+        ways: &[
+            Way { program: "exec_typed", needs: &[TP_BTF, EXEC], maps: &[] },
+            Way { program: "exec_raw", needs: &[Requirement::Attach(AttachKind::RawTp), EXEC], maps: &[] },
+        ],
+    },
+    Job {
+        name: "entry",
+        sub_probes: &["entry"],
+        helps: &[],
+        ways: &[Way {
+            program: "exec_entry",
+            needs: &[Requirement::Attach(AttachKind::Fentry), Requirement::Function("begin_new_exec")],
+            maps: &[],
+        }],
+    },
+    Job {
+        name: "tasks",
+        sub_probes: &["task"],
+        helps: &[],
+        ways: &[Way { program: "each_task", needs: &[Requirement::Attach(AttachKind::IterTask)], maps: &[] }],
+    },
+    Job {
+        name: "files",
+        sub_probes: &["file"],
+        helps: &[],
+        ways: &[Way {
+            program: "each_file",
+            needs: &[Requirement::Attach(AttachKind::IterTaskFile)],
+            maps: &[],
+        }],
+    },
+    Job {
+        name: "storage",
+        sub_probes: &["storage"],
+        helps: &[],
+        ways: &[Way {
+            program: "with_storage",
+            needs: &[TP_BTF, Requirement::Map(MapKind::TaskStorage)],
+            maps: &["storage"],
+        }],
+    },
+];
+
+/// The same with a program that every kernel refuses, before the one that works.
+static GUILTY_JOBS: &[Job] = &[
+    Job {
+        name: "refused",
+        sub_probes: &["bad"],
+        helps: &[],
+        ways: &[Way { program: "refused", needs: &[], maps: &["storage"] }],
+    },
+    Job { name: "tasks", sub_probes: &["task"], helps: &[], ways: JOBS[2].ways },
+];
+
+fn names(names: &[&'static str]) -> SubProbes {
+    names.iter().copied().collect()
+}
+
+fn kernel() -> Kernel {
+    Kernel::new(Env::default(), None)
+}
+
+fn load<'o>(
+    jobs: &'static [Job],
+    maps: &ScopeMaps,
+    slot: u32,
+    storage: &'o mut Storage,
+) -> Bpf<SelftestSkel<'o>> {
+    let spec = ObjectSpec { name: "selftest", bytes: selftest::OBJECT, jobs };
+    Bpf::load::<SelftestSkelBuilder>(&spec, &kernel(), Some(maps), storage, |open| {
+        let data = open.maps.rodata_data.as_deref_mut().expect("read-only data");
+        data.gopher_scope_slot = slot;
+    })
+    .expect("the object loads")
+}
+
+fn only(tgids: &[u32]) -> Scope {
+    Scope::Only(Arc::new(tgids.iter().map(|tgid| ProcKey { tgid: *tgid, start_ticks: 0 }).collect()))
+}
+
+/// Runs a program that ends at once and returns its pid; without a shell, so that it is one exec.
+#[allow(clippy::disallowed_methods)] // the work that is measured
+fn run() -> u32 {
+    let mut child = Command::new("/proc/self/exe")
+        .arg("--list")
+        .arg("--exact")
+        .arg("no such test")
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("a process");
+    let pid = child.id();
+    child.wait().expect("ended");
+    pid
+}
+
+/// Field 22 of `/proc/<pid>/stat`.
+fn start_ticks(pid: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
+    let after = text.rsplit_once(')').expect("a name").1;
+    after.split_whitespace().nth(19).expect("field 22").parse().expect("a number")
+}
+
+#[test]
+fn root_an_exec_is_counted_and_told_when_it_is_in_scope_and_only_then() {
+    let maps = ScopeMaps::new().expect("maps");
+    let mut slot = maps.slot().expect("a slot");
+    let mut storage = Storage::new();
+    let mut bpf = load(JOBS, &maps, slot.number(), &mut storage);
+    assert_eq!(bpf.apply(&names(&["exec"])), Outcome::all(&names(&["exec"])));
+
+    let unseen = run();
+    slot.apply(&Scope::All).expect("applied");
+    let seen = run();
+    slot.apply(&only(&[seen])).expect("applied");
+    let other = run();
+
+    let mut ring: Ring<'_, exec_event> = Ring::new(&bpf.skel().maps.events).expect("a ring");
+    let mut told = Vec::new();
+    ring.drain(|event| told.push(event)).expect("drained");
+    assert_eq!(ring.malformed(), 0);
+    let event = told.iter().find(|event| event.tgid == seen).expect("the exec in scope is told");
+    assert!(event.start_ticks >= start_ticks(std::process::id()), "the start is on the clock of /proc");
+    for silent in [unseen, other] {
+        assert!(!told.iter().any(|event| event.tgid == silent), "{silent} was out of scope");
+    }
+    let counted = drain::<u32, u64>(&bpf.skel().maps.execs).expect("drained");
+    assert!(counted.entries.contains(&(seen, 1)), "{counted:?}");
+    assert!(!counted.one_by_one, "hashes have batches on every kernel that we support");
+    assert!(
+        drain::<u32, u64>(&bpf.skel().maps.execs).expect("drained").entries.is_empty(),
+        "they were taken out"
+    );
+    let totals: u64 = per_cpu::<u32, u64>(&bpf.skel().maps.totals, &0).expect("sums").iter().sum();
+    assert!(totals >= 3, "all three were seen: {totals}");
+}
+
+#[test]
+fn root_a_full_ring_counts_what_it_loses_and_told_plus_lost_is_all() {
+    let maps = ScopeMaps::new().expect("maps");
+    let mut slot = maps.slot().expect("a slot");
+    slot.apply(&Scope::All).expect("applied");
+    let mut storage = Storage::new();
+    let mut bpf = load(JOBS, &maps, slot.number(), &mut storage);
+    bpf.apply(&names(&["exec"]));
+    // 40 bytes and a header each in 4096: more than fit.
+    for _ in 0..150 {
+        run();
+    }
+    bpf.apply(&names(&[]));
+    let mut ring: Ring<'_, exec_event> = Ring::new(&bpf.skel().maps.events).expect("a ring");
+    let mut told = 0;
+    ring.drain(|_| told += 1).expect("drained");
+    let lost = cost::lost(bpf.skel().object(), probe_kit::bpf::abi::GOPHER_LOST_RING).expect("a count");
+    let totals: u64 = per_cpu::<u32, u64>(&bpf.skel().maps.totals, &0).expect("sums").iter().sum();
+    assert!(lost > 0 && told > 0, "told {told}, lost {lost}");
+    assert_eq!(told + lost, totals, "told {told}, lost {lost}");
+}
+
+#[test]
+fn root_the_iterator_sees_the_tasks_that_proc_has() {
+    let maps = ScopeMaps::new().expect("maps");
+    let mut storage = Storage::new();
+    let mut bpf = load(JOBS, &maps, 0, &mut storage);
+    bpf.apply(&names(&["task"]));
+    let bytes = iterate(bpf.link("tasks").expect("attached"), 1 << 20).expect("read");
+    let tasks: Vec<task_record> = bytes
+        .chunks_exact(size_of::<task_record>())
+        .map(|chunk| zerocopy::FromBytes::read_from_bytes(chunk).expect("a record"))
+        .collect();
+    let own = std::process::id();
+    let threads: BTreeSet<u32> = std::fs::read_dir("/proc/self/task")
+        .expect("threads")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().parse().expect("a number"))
+        .collect();
+    let seen: BTreeSet<u32> = tasks.iter().filter(|task| task.tgid == own).map(|task| task.pid).collect();
+    assert!(seen.contains(&own), "the main thread is among {seen:?}");
+    // Other tests' threads come and go between the two readings.
+    assert!(!seen.is_disjoint(&threads));
+    let of_group: BTreeSet<u64> =
+        tasks.iter().filter(|task| task.tgid == own).map(|task| task.start_ticks).collect();
+    assert_eq!(of_group, BTreeSet::from([start_ticks(own)]), "field 22 of the leader, for each thread");
+}
+
+#[test]
+fn root_what_the_kernel_cannot_do_is_named_and_the_rest_runs() {
+    let maps = ScopeMaps::new().expect("maps");
+    let mut storage = Storage::new();
+    let mut bpf = load(JOBS, &maps, 0, &mut storage);
+    let wanted = names(&["exec", "entry", "task", "file", "storage"]);
+    let outcome = bpf.apply(&wanted);
+    let kernel = kernel();
+    for sub_probe in &outcome.sub_probes {
+        let needs: Vec<_> = match sub_probe.name {
+            "entry" => vec![Requirement::Attach(AttachKind::Fentry), Requirement::Function("begin_new_exec")],
+            "storage" => vec![Requirement::Map(MapKind::TaskStorage)],
+            _ => Vec::new(),
+        };
+        let lacks: Vec<_> = kernel
+            .ask_all(&needs)
+            .into_iter()
+            .filter_map(Result::err)
+            .map(|missing| missing.to_string())
+            .collect();
+        assert_eq!(sub_probe.missing, lacks, "{}", sub_probe.name);
+        eprintln!(
+            "VERDICT {}: {}",
+            sub_probe.name,
+            if lacks.is_empty() { "attached".to_owned() } else { lacks.join("; ") }
+        );
+    }
+}
+
+#[test]
+fn root_a_program_that_is_refused_is_found_left_out_and_named() {
+    let maps = ScopeMaps::new().expect("maps");
+    let mut storage = Storage::new();
+    let mut bpf = load(GUILTY_JOBS, &maps, 0, &mut storage);
+    let outcome = bpf.apply(&names(&["bad", "task"]));
+    let missing = outcome.missing();
+    assert!(matches!(&*missing, [only] if only.starts_with("bad: program refused: ")), "{missing:?}");
+    assert!(bpf.link("tasks").is_some() && bpf.link("refused").is_none());
+}
+
+#[test]
+fn root_links_come_and_go_with_their_sub_probes_and_counts_stay() {
+    let maps = ScopeMaps::new().expect("maps");
+    let mut slot = maps.slot().expect("a slot");
+    slot.apply(&Scope::All).expect("applied");
+    let mut storage = Storage::new();
+    let mut bpf = load(JOBS, &maps, slot.number(), &mut storage);
+    let total = |bpf: &Bpf<SelftestSkel<'_>>| -> u64 {
+        per_cpu::<u32, u64>(&bpf.skel().maps.totals, &0).expect("sums").iter().sum()
+    };
+    run();
+    assert_eq!(total(&bpf), 0, "nothing is attached before it is asked for");
+    bpf.apply(&names(&["exec"]));
+    run();
+    bpf.apply(&names(&[]));
+    let between = total(&bpf);
+    run();
+    assert_eq!(total(&bpf), between, "detached");
+    bpf.apply(&names(&["exec", "task"]));
+    run();
+    assert!(between >= 1 && total(&bpf) > between, "attached again, and the count goes on");
+}
+
+#[test]
+fn root_costs_are_told_and_nothing_is_left_after_a_hundred_loads() {
+    let maps = ScopeMaps::new().expect("maps");
+    let descriptors = || std::fs::read_dir("/proc/self/fd").expect("descriptors").count();
+    let mut storage = Storage::new();
+    let mut bpf = load(JOBS, &maps, 0, &mut storage);
+    bpf.apply(&names(&["exec"]));
+    let costs = Costs::of(bpf.skel().object(), &[]).expect("costs");
+    let exec = costs.programs.iter().find(|program| program.name == "exec_typed").expect("the program");
+    assert_eq!(
+        costs.programs.iter().filter(|program| program.name == "refused").count(),
+        0,
+        "it is not loaded"
+    );
+    assert!(exec.recursion_misses.is_none_or(|misses| misses == 0));
+    // The ring alone is 4096 bytes twice mapped; the hash of the scope is not counted as ours when shared.
+    assert!(costs.memory_bytes > 8192, "{costs:?}");
+    let shared = Costs::of(bpf.skel().object(), &["gopher_scope", "gopher_modes"]).expect("costs");
+    assert!(shared.memory_bytes < costs.memory_bytes);
+    drop(bpf);
+    let before = descriptors();
+    for _ in 0..10 {
+        let mut storage = Storage::new();
+        load(JOBS, &maps, 0, &mut storage).apply(&names(&["exec", "task"]));
+    }
+    assert!(descriptors() <= before + 8, "descriptors of other tests aside, none is left");
+}
