@@ -136,13 +136,15 @@ fn root_an_exec_is_counted_and_told_when_it_is_in_scope_and_only_then() {
     let mut bpf = load(JOBS, &maps, slot.number(), &mut storage);
     assert_eq!(bpf.apply(&names(&["exec"])), Outcome::all(&names(&["exec"])));
 
+    let events = bpf.map("events").expect("the ring");
+
     let unseen = run();
     slot.apply(&Scope::All).expect("applied");
     let seen = run();
     slot.apply(&only(&[seen])).expect("applied");
     let other = run();
 
-    let mut ring: Ring<'_, exec_event> = Ring::new(&bpf.skel().maps.events).expect("a ring");
+    let mut ring: Ring<'_, exec_event> = Ring::new(&events).expect("a ring");
     let mut told = Vec::new();
     ring.drain(|event| told.push(event)).expect("drained");
     assert_eq!(ring.malformed(), 0);

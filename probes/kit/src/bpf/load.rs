@@ -12,7 +12,7 @@ use super::privilege::privileged;
 use super::scope::{self, ScopeMaps};
 use crate::kernel::Kernel;
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
-use libbpf_rs::{Link, OpenObject};
+use libbpf_rs::{Link, MapHandle, OpenObject};
 use probe_core::{Outcome, ProbeError, SubProbes};
 use std::fmt;
 use std::mem::MaybeUninit;
@@ -173,6 +173,15 @@ impl<'o, S: Skel<'o>> Bpf<S> {
     /// runs. Programs and maps stay loaded, so nothing that was counted is lost.
     pub fn apply(&mut self, wanted: &SubProbes) -> Outcome {
         self.links.apply(&self.plan, self.skel.object(), wanted)
+    }
+
+    /// A handle of the map `name`, which lives as long as it is kept: for a [`super::Ring`], which would else borrow
+    /// the object that links are made and dropped on.
+    pub fn map(&self, name: &str) -> Result<MapHandle, LoadError> {
+        let refused = |cause: String| LoadError::Refused { object: "map", doing: "handle", cause };
+        let map = self.skel.object().maps().find(|map| map.name() == name);
+        let map = map.ok_or_else(|| refused(format!("{name} is not in the object")))?;
+        MapHandle::try_from(&map).map_err(|error| refused(error.to_string()))
     }
 
     /// The link of a job, if it is attached: for iterators, which are read through it.

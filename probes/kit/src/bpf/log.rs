@@ -41,13 +41,15 @@ pub(super) fn listen<T>(work: impl FnOnce() -> T) -> (T, Vec<String>) {
     (result, HEARD.take().unwrap_or_default().into())
 }
 
-/// The line among what libbpf warned of that says most: what it could not do with the program, not what
-/// followed from it.
+/// The line among what libbpf warned of that says most: the verifier's complaint, which stands before the sum of
+/// what it processed; else what could not be done with the program rather than what followed from it.
 pub(super) fn gist(lines: &[String]) -> Option<String> {
     let dull =
         ["failed to load object", "failed to load BPF skeleton", "BEGIN PROG LOAD LOG", "END PROG LOAD LOG"];
     let telling = |line: &&String| !dull.iter().any(|words| line.contains(words));
-    let line = lines.iter().rev().find(telling)?;
+    let verdict = lines.iter().rposition(|line| line.starts_with("processed "));
+    let complaint = verdict.and_then(|at| lines.get(at.checked_sub(1)?)).filter(telling);
+    let line = complaint.or_else(|| lines.iter().rev().find(telling))?;
     Some(line.trim_start_matches("libbpf: ").to_owned())
 }
 
@@ -65,6 +67,13 @@ mod tests {
         let lines: Vec<_> = lines.map(str::to_owned).into();
         assert_eq!(gist(&lines).as_deref(), Some("prog 'x': BPF program load failed: -EPERM"));
         assert_eq!(gist(&lines[1..]), None);
+        let log = [
+            "R0 invalid mem access 'map_value_or_null'",
+            "processed 8 insns (limit 1000000) max_states_per_insn 0 total_states 0",
+            "-- END PROG LOAD LOG --",
+            "libbpf: prog 'x': failed to load: -EACCES",
+        ];
+        assert_eq!(gist(&log.map(str::to_owned)).as_deref(), Some(log[0]));
     }
 
     #[test]

@@ -126,12 +126,14 @@ int each_task(struct bpf_iter__task *context)
 SEC("?iter/task_file")
 int each_file(struct bpf_iter__task_file *context)
 {
+	/* Read once: the verifier knows only the copy that was compared with NULL. */
+	struct file *file = context->file;
 	struct gopher_tuple tuple;
 	struct sock *sk;
 
-	if (!context->task || !context->file)
+	if (!file)
 		return 0;
-	sk = gopher_file_sock(context->file);
+	sk = gopher_file_sock(file);
 	if (!sk || gopher_sk_protocol(sk) != IPPROTO_TCP || gopher_sock_tuple(sk, &tuple))
 		return 0;
 	sockets++;
