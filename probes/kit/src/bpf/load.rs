@@ -12,7 +12,7 @@ use super::privilege::privileged;
 use super::scope::{self, ScopeMaps};
 use crate::kernel::Kernel;
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
-use libbpf_rs::{Link, MapHandle, OpenObject};
+use libbpf_rs::{Link, MapCore as _, MapHandle, OpenObject};
 use probe_core::{Outcome, ProbeError, SubProbes};
 use std::fmt;
 use std::mem::MaybeUninit;
