@@ -8,6 +8,9 @@ TARGET  := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 BIN     := $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 RUN     := $(CURDIR)/target/run
 FUZZ_SECONDS ?= 60
+# Of those that `make matrix` boots, the ones that `make test` does: the oldest, and the oldest with what it lacks.
+KERNELS ?= 5.10 6.1
+C_SOURCES = $(shell git ls-files '*.bpf.c' '*.bpf.h' 'bpf/include/*.h' 'probes/*.h')
 BENCH ?= full
 CRITERION_full  := --warm-up-time 1 --measurement-time 3
 CRITERION_short := --warm-up-time 0.1 --measurement-time 0.3 --sample-size 10
@@ -16,7 +19,7 @@ CRITERION_short := --warm-up-time 0.1 --measurement-time 0.3 --sample-size 10
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(CURDIR)/target/tools/usr/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench fmt lint deny check-fresh fuzz clean
+.PHONY: help run test bench matrix fmt lint deny check-fresh fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -31,6 +34,11 @@ test: ## install what is missing, then every check and every test; what CI runs
 	@$(MAKE) --no-print-directory lint deny
 	cargo build --locked --profile $(PROFILE) --workspace --bins
 	cargo test --locked --profile $(PROFILE) --workspace
+	@PROFILE=$(PROFILE) tests/matrix/run.sh $(KERNELS)
+
+matrix: ## the root tests in VMs with Linux 5.10, 6.1, 6.12 and the newest; one table (downloads the kernels)
+	@packaging/bootstrap.sh test
+	@PROFILE=$(PROFILE) tests/matrix/run.sh
 
 # Everything is built first, so that nothing compiles beside a measurement. The benches of functions bring a daemon
 # with their own features along: the last build, which has nothing to compile, puts the product in its place again.
@@ -46,13 +54,15 @@ bench: ## functions, then the daemon as a process: each limit with its verdict (
 	cargo build --locked --release --workspace --bins && \
 	cargo bench --locked $(PROCESS)
 
-fmt: ## format the Rust
+fmt: ## format the Rust and the C
 	cargo fmt --all
+	clang-format -i $(C_SOURCES)
 
 lint: ## formatting, clippy without a warning, shell scripts
 	cargo fmt --all --check
+	clang-format --dry-run -Werror $(C_SOURCES)
 	cargo clippy --locked --profile $(PROFILE) --workspace --all-targets -- -D warnings
-	shellcheck .ci/run packaging/*.sh
+	shellcheck .ci/run packaging/*.sh tests/matrix/*.sh bpf/vmlinux/*.sh
 
 deny: ## licences, bans and sources of the dependencies
 	cargo deny --locked check --hide-inclusion-graph bans licenses sources

@@ -46,8 +46,28 @@ fi
 [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/pki/tls/certs/ca-bundle.crt ] ||
 	missing="$missing ca-certificates:ca-certificates"
 
+# BPF programs are compiled by clang, their headers are read by its library, which comes with it; libbpf and the libelf that it needs
+# are built from source and linked statically.
+need clang clang clang
+need pkg-config pkg-config pkgconf-pkg-config
+need autoreconf autoconf autoconf
+need automake automake automake
+need autopoint autopoint gettext-devel
+need msgfmt gettext gettext
+need flex flex flex
+need bison bison bison
+need gawk gawk gawk
+need m4 m4 m4
+
 unpack=
 if [ "$what" = test ]; then
+	# The kernel matrix.
+	need qemu-system-x86_64 qemu-system-x86 qemu-system-x86-core
+	need busybox busybox-static busybox
+	need cpio cpio cpio
+	[ -e /usr/share/keyrings/debian-archive-keyring.gpg ] ||
+		missing="$missing debian-archive-keyring:debian-keyring"
+	need clang-format clang-format clang-tools-extra
 	need ip iproute2 iproute
 	need ps procps procps-ng
 	need strace strace strace

@@ -15,7 +15,9 @@ pub struct Capabilities {
     pub btf: Support,
     /// Ways to attach a program, by name: `fentry`, `kprobe`, `tracepoint`, …
     pub attach_kinds: BTreeMap<String, Support>,
-    /// Tracepoints that probes use, by `group:name`.
+    /// Kinds of maps and helpers that not every kernel has.
+    pub features: BTreeMap<String, Support>,
+    /// Tracepoints that probes have asked for since the daemon started.
     pub tracepoints: BTreeMap<String, Support>,
     /// The lockdown mode; absent when the kernel has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -23,6 +25,11 @@ pub struct Capabilities {
     /// `v1`, `v2` or `hybrid`; absent when none is mounted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cgroup_version: Option<String>,
+    /// Pressure stall information can be read.
+    pub pressure: bool,
+    /// The limit of locked memory that BPF maps count against; absent when they do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memlock_bytes: Option<u64>,
     /// Container runtimes that answer.
     pub container_runtimes: Vec<ContainerRuntime>,
     /// Capabilities that the daemon holds and raises when it needs them, as `CAP_BPF`.

@@ -150,6 +150,8 @@ impl App {
         problems.iter().for_each(|problem| tracing::error!("configuration: {problem}"));
         readiness.set("capabilities", kept.tell());
         let host = config.host();
+        // Before any probe can ask.
+        probe_kit::kernel::configure(&host, config.global.btf_path.as_deref());
         let (machine, machine_problem) =
             machine_id::obtain(&config.global.machine_id, &config.paths.state, &host);
         tracing::info!(machine_id = machine.label, source = ?machine.source, "this host");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * What the headers of this folder and Rust say to each other: fixed widths, no padding, no bool. Rust gets it as
- * `probe_kit::bpf::abi` (bindgen and zerocopy), so a layout that does not fit breaks the build.
+ * What the headers of this folder and Rust say to each other: fixed widths, no padding, no bool. Rust gets it
+ * as `probe_kit::bpf::abi` (bindgen and zerocopy), so a layout that does not fit breaks the build.
  */
 #ifndef GOPHER_ABI_H
 #define GOPHER_ABI_H
@@ -48,8 +48,8 @@ enum gopher_family {
 };
 
 /*
- * Both ends of a socket. An IPv4 address stands in the first four bytes and the rest is zero, for v4-mapped IPv6 as
- * well, so that equal connections are equal bytes. Ports in host order.
+ * Both ends of a socket. An IPv4 address stands in the first four bytes and the rest is zero, for v4-mapped
+ * IPv6 as well, so that equal connections are equal bytes. Ports in host order.
  */
 struct gopher_tuple {
 	uint8_t local_ip[16];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * Every difference between kernels that a program has to know, and no other file has one: fields that moved or were
- * renamed, asked for by CO-RE. Kernels from 5.10 on.
+ * Every difference between kernels that a program has to know, and no other file has one: fields that moved
+ * or were renamed, asked for by CO-RE. Kernels from 5.10 on.
  */
 #ifndef GOPHER_CORE_FIXES_BPF_H
 #define GOPHER_CORE_FIXES_BPF_H
@@ -15,8 +15,8 @@
 #endif
 
 /*
- * The socket behind an open file; NULL for other files. bpf_sock_from_file would do from 5.11 on; this needs no
- * helper and reads the same two words everywhere. The pointer is not trusted by the verifier: read it with
+ * The socket behind an open file; NULL for other files. bpf_sock_from_file would do from 5.11 on; this needs
+ * no helper and reads the same two words everywhere. The pointer is not trusted by the verifier: read it with
  * BPF_CORE_READ, or turn it into one by bpf_skc_to_tcp_sock where the kernel takes it.
  */
 static __always_inline struct sock *gopher_file_sock(struct file *file)
@@ -44,7 +44,7 @@ static __always_inline uint16_t gopher_sk_type(const struct sock *sk)
 /* Nanoseconds in a clock tick of /proc/<pid>/stat: USER_HZ is 100 on both architectures. */
 #define GOPHER_TICK_NS 10000000ULL
 
-/* The start of a process as field 22 of /proc/<pid>/stat has it; with the tgid it names a process for good. */
+/* The start of a process as field 22 of /proc/<pid>/stat has it; with the tgid it names one for good. */
 static __always_inline uint64_t gopher_start_ticks(const struct task_struct *task)
 {
 	return BPF_CORE_READ(task, group_leader, start_boottime) / GOPHER_TICK_NS;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * Histograms counted in the kernel, with the bounds of the table's column or by powers of two. Atomic, so that one
- * series may be counted on several CPUs; the sum and a count are two adds, so a reader may see one before the other.
+ * Histograms counted in the kernel, with the bounds of the table's column or by powers of two. Atomic, so
+ * that one series may be counted on several CPUs; the sum and a count are two adds, so a reader may see one
+ * before the other.
  */
 #ifndef GOPHER_HIST_BPF_H
 #define GOPHER_HIST_BPF_H
@@ -10,11 +11,12 @@
 #include <gopher/abi.h>
 
 /*
- * The bucket of `value` among `n` ascending upper bounds, which are inclusive as Prometheus defines `le`: the first
- * bound that is not below it, or `n`. `bounds` is a constant array of the object and `n` a constant of at most
- * GOPHER_HIST_SLOTS - 1, so the loop is unrolled.
+ * The bucket of `value` among `n` ascending upper bounds, which are inclusive as Prometheus defines `le`: the
+ * first bound that is not below it, or `n`. `bounds` is a constant array of the object and `n` a constant of
+ * at most GOPHER_HIST_SLOTS - 1, so the loop is unrolled.
  */
-static __always_inline uint32_t gopher_hist_bucket(const volatile uint64_t *bounds, uint32_t n, uint64_t value)
+static __always_inline uint32_t gopher_hist_bucket(const volatile uint64_t *bounds, uint32_t n,
+						   uint64_t value)
 {
 	uint32_t slot = 0;
 
@@ -24,7 +26,7 @@ static __always_inline uint32_t gopher_hist_bucket(const volatile uint64_t *boun
 	return slot;
 }
 
-/* The bucket of `value` for the bounds 1, 2, 4, 8, …: the place of the first power of two that is not below it. */
+/* The bucket of `value` for the bounds 1, 2, 4, 8, …: the first power of two that is not below it. */
 static __always_inline uint32_t gopher_hist_log2(uint64_t value)
 {
 	uint32_t slot = 0;

@@ -2,10 +2,10 @@
 /*
  * One ring of events for an object, and the counters of what it lost.
  *
- * A record that finds the ring full is counted and gone. The reader is woken when the ring becomes a quarter full
- * and not again until it has drained it: a wake for each record costs an interrupt each, up to 2 us instead of
- * 0.2. Below a quarter nobody is woken, so the reader drains the ring at each of its ticks as well; that also heals
- * a crossing which two CPUs made at once and neither saw.
+ * A record that finds the ring full is counted and gone. The reader is woken when the ring becomes a quarter
+ * full and not again until it has drained it: a wake for each record costs an interrupt each, up to 2 us
+ * instead of 0.2. Below a quarter nobody is woken, so the reader drains the ring at each of its ticks as
+ * well; that also heals a crossing which two CPUs made at once and neither saw.
  */
 #ifndef GOPHER_RING_BPF_H
 #define GOPHER_RING_BPF_H
@@ -14,10 +14,10 @@
 #include <gopher/abi.h>
 
 /* Declares the object's ring: a power of two of at least 4096 bytes. Rust may enlarge it before the load. */
-#define GOPHER_RING(name, bytes)                          \
-	struct {                                          \
-		__uint(type, BPF_MAP_TYPE_RINGBUF);       \
-		__uint(max_entries, bytes);               \
+#define GOPHER_RING(name, bytes)                    \
+	struct {                                    \
+		__uint(type, BPF_MAP_TYPE_RINGBUF); \
+		__uint(max_entries, bytes);         \
 	} name SEC(".maps")
 
 /* What was lost, per CPU, by enum gopher_lost_reason. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * Which processes a feature observes: one hash of processes for all features, filled by the daemon, with a bit for
- * each feature. The daemon gives the same two maps to every object, so they must keep these names and shapes;
- * cgroups are turned into processes in user space, hence one lookup here and no walk.
+ * Which processes a feature observes: one hash of processes for all features, filled by the daemon, with a
+ * bit for each feature. The daemon gives the same two maps to every object, so they must keep these names and
+ * shapes; cgroups are turned into processes in user space, hence one lookup here and no walk.
  */
 #ifndef GOPHER_SCOPE_BPF_H
 #define GOPHER_SCOPE_BPF_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * A socket's addresses, ports and role. Everything is read by CO-RE probe reads, so any pointer to a socket will do;
- * a program that has a trusted pointer and is hot loads the fields itself.
+ * A socket's addresses, ports and role. Everything is read by CO-RE probe reads, so any pointer to a socket
+ * will do; a program that has a trusted pointer and is hot loads the fields itself.
  */
 #ifndef GOPHER_SOCK_BPF_H
 #define GOPHER_SOCK_BPF_H
@@ -12,8 +12,8 @@
 #include <gopher/abi.h>
 
 /*
- * Both ends of `sk`. The local port is inet_sport: skc_num is 0 already when a socket reaches CLOSE. Returns 0, or
- * -1 for a socket that is neither IPv4 nor IPv6; the tuple is zero then.
+ * Both ends of `sk`. The local port is inet_sport: skc_num is 0 already when a socket reaches CLOSE. Returns
+ * 0, or -1 for a socket that is neither IPv4 nor IPv6; the tuple is zero then.
  */
 static __always_inline int gopher_sock_tuple(const struct sock *sk, struct gopher_tuple *tuple)
 {
@@ -25,7 +25,8 @@ static __always_inline int gopher_sock_tuple(const struct sock *sk, struct gophe
 		uint32_t words[4];
 
 		BPF_CORE_READ_INTO(&words, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32);
-		/* ::ffff:a.b.c.d is IPv4 spoken through an IPv6 socket: the same connection as with AF_INET. */
+		/* ::ffff:a.b.c.d is IPv4 spoken through an IPv6 socket: the same connection as with AF_INET.
+		 */
 		if (!words[0] && !words[1] && words[2] == bpf_htonl(0xffff)) {
 			family = GOPHER_FAMILY_IPV4;
 		} else {

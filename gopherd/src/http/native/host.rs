@@ -1,15 +1,14 @@
-//! `GET /api/v1/capabilities`: what can be said about the kernel and the host without trying it.
+//! `GET /api/v1/capabilities`: what the kernel and the host offer, each thing asked of the kernel itself.
 
 use crate::http::answer;
-use crate::http::error::Refusal;
+use crate::http::error::{Door, Refusal};
 use crate::http::parts::Parts;
 use crate::http::query::{self, Nothing};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use gopher_api::{Capabilities, ContainerRuntime, Support};
 use probe_core::Env;
-use std::collections::BTreeMap;
-use std::fs;
+use probe_kit::kernel::{AttachKind, Helper, MapKind, Missing, Requirement, host, kernel};
 
 /// Sockets by which container runtimes are known, below the host's root.
 const RUNTIMES: &[(&str, &str)] = &[
@@ -30,86 +29,49 @@ pub(in crate::http) async fn capabilities(
     parts: web::Data<Parts>,
 ) -> Result<HttpResponse, Refusal> {
     let Nothing {} = query::parse(&request)?;
-    Ok(answer::json(StatusCode::OK, &look(&parts.env)))
+    // The first time programs are loaded and attached to find out: some tens of milliseconds.
+    let env = parts.env.clone();
+    let found = web::block(move || look(&env)).await.map_err(|error| {
+        tracing::error!(%error, "asking the kernel failed");
+        Refusal::new(Door::Native, StatusCode::INTERNAL_SERVER_ERROR, "the kernel could not be asked")
+    })?;
+    Ok(answer::json(StatusCode::OK, &found))
 }
 
 fn look(env: &Env) -> Capabilities {
     let uname = rustix::system::uname();
     let text = |value: &std::ffi::CStr| value.to_string_lossy().into_owned();
-    let btf = env.sys.join("kernel/btf/vmlinux");
+    let kernel = kernel();
+    let host = host::look(kernel);
     let runtimes = RUNTIMES.iter().filter(|(_, socket)| env.root.join(socket).exists());
-    let available = btf.exists();
+    let kinds = AttachKind::ALL.map(Requirement::Attach);
+    let features = MapKind::ALL.map(Requirement::Map).into_iter().chain(Helper::ALL.map(Requirement::Helper));
+    let features: Vec<_> = features.collect();
+    // Asked now, so that the document is whole; answers are kept, and probes ask for the rest.
+    let attach_kinds = kinds.iter().zip(kernel.ask_all(&kinds));
+    let features = features.iter().zip(kernel.ask_all(&features));
+    let tracepoints = kernel.answers().into_iter().filter_map(|(asked, answer)| match asked {
+        Requirement::Tracepoint(name) => Some((name.to_owned(), support(answer))),
+        _ => None,
+    });
     Capabilities {
         kernel_release: text(uname.release()),
         architecture: text(uname.machine()),
-        btf: Support { available, reason: (!available).then(|| format!("{} does not exist", btf.display())) },
-        // Nothing is tried in the kernel yet, so nothing is said about it.
-        attach_kinds: BTreeMap::new(),
-        tracepoints: BTreeMap::new(),
-        cgroup_version: cgroup_version(env),
-        lockdown: fs::read_to_string(env.sys.join("kernel/security/lockdown")).ok().and_then(|t| chosen(&t)),
+        btf: support(kernel.ask(Requirement::Btf)),
+        attach_kinds: attach_kinds.map(|(asked, answer)| (asked.to_string(), support(answer))).collect(),
+        features: features.map(|(asked, answer)| (asked.to_string(), support(answer))).collect(),
+        tracepoints: tracepoints.collect(),
+        cgroup_version: host.cgroup_version.map(str::to_owned),
+        lockdown: host.lockdown,
+        pressure: host.pressure,
+        memlock_bytes: host.memlock_bytes,
         container_runtimes: runtimes
             .map(|(name, socket)| ContainerRuntime { name: (*name).to_owned(), socket: format!("/{socket}") })
             .collect(),
-        capabilities: held(),
+        capabilities: host.capabilities,
     }
 }
 
-/// The version by what is mounted at its usual place.
-fn cgroup_version(env: &Env) -> Option<String> {
-    let root = env.sys.join("fs/cgroup");
-    let version = if root.join("cgroup.controllers").exists() {
-        "v2"
-    } else if root.join("unified/cgroup.controllers").exists() {
-        "hybrid"
-    } else if root.join("memory").exists() || root.join("cpu").exists() {
-        "v1"
-    } else {
-        return None;
-    };
-    Some(version.to_owned())
-}
-
-/// The word in brackets, as in `none [integrity] confidentiality`.
-fn chosen(text: &str) -> Option<String> {
-    Some(text.split_once('[')?.1.split_once(']')?.0.to_owned())
-}
-
-/// What a thread of this process may raise when it needs it, as names like `CAP_BPF`.
-fn held() -> Vec<String> {
-    let Ok(sets) = rustix::thread::capabilities(None) else { return Vec::new() };
-    let names = sets.permitted.iter_names().map(|(name, _)| format!("CAP_{name}"));
-    let mut names: Vec<String> = names.collect();
-    names.sort();
-    names
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_cgroup_version_is_told_by_what_is_mounted() {
-        for (paths, version) in [
-            (&["fs/cgroup/cgroup.controllers"][..], Some("v2")),
-            (&["fs/cgroup/memory/x", "fs/cgroup/unified/cgroup.controllers"], Some("hybrid")),
-            (&["fs/cgroup/memory/x"], Some("v1")),
-            (&["x"], None),
-        ] {
-            let dir = tempfile::tempdir().unwrap();
-            for path in paths {
-                let path = dir.path().join(path);
-                fs::create_dir_all(path.parent().unwrap()).unwrap();
-                fs::write(path, "").unwrap();
-            }
-            let env = Env { sys: dir.path().into(), ..Env::default() };
-            assert_eq!(cgroup_version(&env).as_deref(), version);
-        }
-    }
-
-    #[test]
-    fn the_lockdown_mode_is_the_word_in_brackets() {
-        assert_eq!(chosen("none [integrity] confidentiality\n").as_deref(), Some("integrity"));
-        assert_eq!(chosen("none\n"), None);
-    }
+fn support(answer: Result<(), Missing>) -> Support {
+    Support { available: answer.is_ok(), reason: answer.err().map(|missing| missing.reason) }
 }

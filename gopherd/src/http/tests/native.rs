@@ -240,6 +240,11 @@ async fn capabilities_tell_about_this_kernel() {
     assert_eq!(document["kernel_release"], release.trim());
     let btf = std::path::Path::new("/sys/kernel/btf/vmlinux").exists();
     assert_eq!(document["btf"]["available"], btf);
+    for kind in ["tp_btf", "raw_tp", "tracepoint", "fentry", "kprobe", "iter/task_file"] {
+        let support = &document["attach_kinds"][kind];
+        assert_ne!(support["available"].as_bool(), None, "{kind} was tried: {document}");
+        assert_eq!(support["available"] == false, support["reason"].is_string(), "{kind}: {support}");
+    }
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let held = status.lines().find_map(|line| line.strip_prefix("CapEff:\t")).unwrap();
     let held = u64::from_str_radix(held, 16).unwrap().count_ones();

@@ -41,7 +41,7 @@ impl<'k> Draft<'k> {
     ) -> Result<Vec<(String, String)>, LoadError> {
         let mut guilty = Vec::new();
         for program in plan.programs() {
-            let object = self.open(plan, scope, program)?;
+            let object = self.open(&plan.alone(program), scope)?;
             let (loaded, lines) = log::listen(|| privileged(|| object.load()));
             if let Err(error) = loaded {
                 let reason = log::gist(&lines).unwrap_or_else(|| error.to_string());
@@ -52,7 +52,7 @@ impl<'k> Draft<'k> {
         Ok(guilty)
     }
 
-    fn open(&self, plan: &Plan, scope: Option<&ScopeMaps>, only: &str) -> Result<OpenObject, LoadError> {
+    fn open(&self, plan: &Plan, scope: Option<&ScopeMaps>) -> Result<OpenObject, LoadError> {
         let refused = |cause: libbpf_rs::Error| LoadError::Refused {
             object: self.spec.name,
             doing: "open alone",
@@ -73,10 +73,6 @@ impl<'k> Draft<'k> {
             } else if draft.max_entries != map.max_entries() {
                 map.set_max_entries(draft.max_entries).map_err(refused)?;
             }
-        }
-        for mut program in object.progs_mut() {
-            let load = program.name() == only;
-            program.set_autoload(load);
         }
         Ok(object)
     }

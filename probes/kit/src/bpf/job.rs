@@ -94,6 +94,17 @@ impl Plan {
         choice.way.as_ref().ok().map(|way| way.program)
     }
 
+    /// The same with no program but `program`.
+    pub(super) fn alone(&self, program: &str) -> Self {
+        let mut alone = self.clone();
+        for choice in &mut alone.choices {
+            if choice.way.as_ref().is_ok_and(|way| way.program != program) {
+                choice.way = Err(Vec::new());
+            }
+        }
+        alone
+    }
+
     /// Maps that nothing uses.
     pub fn unused_maps(&self) -> Vec<&'static str> {
         let taken: Vec<_> =

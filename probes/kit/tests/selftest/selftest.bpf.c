@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 /*
- * Programs of the kit's own tests: an event for each exec, a count of execs in scope, an iterator over tasks, sums
- * over open files, and one that no kernel loads.
+ * Programs of the kit's own tests: an event for each exec, a count of execs in scope, an iterator over tasks,
+ * sums over open files, and one that no kernel loads.
  */
 #include <vmlinux.h>
 
@@ -58,7 +58,7 @@ uint32_t number = 0;
 uint64_t hist_value = 0;
 uint32_t hist_bucket = 0;
 uint32_t hist_log2 = 0;
-const volatile uint64_t hist_bounds[3] = { 10, 100, 1000 };
+const volatile uint64_t hist_bounds[3] = {10, 100, 1000};
 
 static __always_inline int on_exec(struct task_struct *task)
 {
