@@ -3,11 +3,11 @@
 
 FNR == 1 { column++ }
 
-/^test .* \.\.\. / { cell("1 test", $2, $NF) }
+/^test .* \.\.\. / { name = $2; gsub(/registry::|tests::/, "", name); cell("1 test", name, $NF) }
 /^VERDICT / { told("2 program", substr($0, 9)) }
 /^ANSWER / { told("3 question", substr($0, 8)) }
 
-function told(kind, text,    at) {
+function told(kind, text,    at, text_after) {
 	at = index(text, ": ")
 	text_after = substr(text, at + 2)
 	cell(kind, substr(text, 1, at - 1), text_after ~ /^(yes|attached|loaded|[a-z0-9_]+ (attached|loaded))$/ ? text_after : "[" note(text_after) "]")

@@ -3,20 +3,25 @@
 //! asks that this is what the operator is told.
 
 use libbpf_rs::skel::Skel as _;
+use libbpf_rs::{MapCore as _, MapFlags};
 use probe_core::{Env, Outcome, ProcKey, Scope, SubProbes};
+use probe_kit::bpf::abi::gopher_tuple;
 use probe_kit::bpf::{
-    Bpf, Costs, Job, ObjectSpec, Ring, ScopeMaps, Storage, Way, cost, drain, iterate, per_cpu,
+    Bpf, Costs, Job, ObjectSpec, Ring, ScopeMaps, Storage, Way, cost, drain, iterate, lookup, per_cpu,
+    snapshot,
 };
 use probe_kit::kernel::{AttachKind, Kernel, MapKind, Requirement};
 use std::collections::BTreeSet;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
+use zerocopy::IntoBytes as _;
 
 mod selftest {
     probe_kit::bpf_object!("selftest");
     pub(crate) use bpf::*;
 }
-use selftest::{SelftestSkel, SelftestSkelBuilder, exec_event, task_record};
+use selftest::{SelftestSkel, SelftestSkelBuilder, exec_event, hist_cases, task_record};
 
 const TP_BTF: Requirement = Requirement::Attach(AttachKind::TpBtf);
 const EXEC: Requirement = Requirement::Tracepoint("sched_process_exec");
@@ -64,6 +69,27 @@ static JOBS: &[Job] = &[
         ways: &[Way {
             program: "with_storage",
             needs: &[TP_BTF, Requirement::Map(MapKind::TaskStorage)],
+            maps: &["storage"],
+        }],
+    },
+];
+
+/// Helpers of the shared headers that programs of their own try.
+static HELPER_JOBS: &[Job] = &[
+    Job {
+        name: "histogram",
+        sub_probes: &["hist"],
+        helps: &[],
+        ways: &[Way { program: "histogram", needs: &[TP_BTF], maps: &[] }],
+    },
+    // Listed so that its map is not made.
+    Job {
+        name: "storage",
+        sub_probes: &[],
+        helps: &[],
+        ways: &[Way {
+            program: "with_storage",
+            needs: &[Requirement::Tracepoint("none")],
             maps: &["storage"],
         }],
     },
@@ -226,12 +252,68 @@ fn root_what_the_kernel_cannot_do_is_named_and_the_rest_runs() {
             .map(|missing| missing.to_string())
             .collect();
         assert_eq!(sub_probe.missing, lacks, "{}", sub_probe.name);
-        eprintln!(
-            "VERDICT {}: {}",
-            sub_probe.name,
-            if lacks.is_empty() { "attached".to_owned() } else { lacks.join("; ") }
-        );
     }
+    for verdict in bpf.verdicts() {
+        // Read by the kernel matrix.
+        eprintln!("VERDICT selftest/{verdict}");
+    }
+}
+
+#[test]
+fn root_a_tuple_is_the_same_bytes_whichever_family_the_socket_has() {
+    let listener = TcpListener::bind("[::]:0").expect("a listener of both families");
+    let port = listener.local_addr().expect("an address").port();
+    let ends: Vec<_> = ["127.0.0.1", "::1"]
+        .map(|host| {
+            let client = TcpStream::connect((host, port)).expect("connected");
+            (client, listener.accept().expect("accepted").0)
+        })
+        .into();
+    let maps = ScopeMaps::new().expect("maps");
+    let mut storage = Storage::new();
+    let spec = ObjectSpec { name: "selftest", bytes: selftest::OBJECT, jobs: JOBS };
+    let mut bpf = Bpf::load::<SelftestSkelBuilder>(&spec, &kernel(), Some(&maps), &mut storage, |open| {
+        open.maps.rodata_data.as_deref_mut().expect("read-only data").wanted_port = port;
+    })
+    .expect("the object loads");
+    bpf.apply(&names(&["file"]));
+    let written = iterate(bpf.link("files").expect("attached"), 4096).expect("read");
+    assert!(written.is_empty(), "a program that sums writes nothing");
+
+    let tuples = snapshot::<gopher_tuple, u64>(&bpf.skel().maps.tuples).expect("read").entries;
+    let seen: BTreeSet<_> = tuples
+        .into_iter()
+        .filter(|(tuple, _)| tuple.peer_port != 0) // the listener
+        .map(|(tuple, _)| (tuple.family, tuple.local_ip, tuple.local_port, tuple.peer_ip, tuple.peer_port))
+        .collect();
+    let (mut v4, mut v6) = ([0; 16], [0; 16]);
+    v4[..4].copy_from_slice(&[127, 0, 0, 1]);
+    v6[15] = 1;
+    let mut expected = BTreeSet::new();
+    for ((client, _), (family, ip)) in ends.iter().zip([(2, v4), (10, v6)]) {
+        let own = client.local_addr().expect("an address").port();
+        expected.insert((family, ip, own, ip, port));
+        // The accepted end of the first is an IPv6 socket with a mapped address.
+        expected.insert((family, ip, port, ip, own));
+    }
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn root_values_fall_into_the_buckets_that_prometheus_defines() {
+    let maps = ScopeMaps::new().expect("maps");
+    let mut storage = Storage::new();
+    let mut bpf = load(HELPER_JOBS, &maps, 0, &mut storage);
+    let value = [0, 1, 2, 10, 11, 1000, 1001, u64::MAX];
+    let given = hist_cases { value, ..hist_cases::default() };
+    let map = bpf.map("hist_cases").expect("the map");
+    map.update(&0u32.to_ne_bytes(), given.as_bytes(), MapFlags::ANY).expect("written");
+    bpf.apply(&names(&["hist"]));
+    run();
+    let got: hist_cases = lookup(&map, &0u32).expect("read").expect("there");
+    // Bounds 10, 100, 1000, inclusive; then 1, 2, 4, ….
+    assert_eq!(got.bucket, [0, 0, 0, 0, 1, 2, 3, 3]);
+    assert_eq!(got.log2, [0, 0, 1, 4, 4, 10, 10, 64]);
 }
 
 #[test]
@@ -269,7 +351,7 @@ fn root_links_come_and_go_with_their_sub_probes_and_counts_stay() {
 }
 
 #[test]
-fn root_costs_are_told_and_nothing_is_left_after_a_hundred_loads() {
+fn root_costs_are_told_and_nothing_is_left_after_ten_loads() {
     let maps = ScopeMaps::new().expect("maps");
     let descriptors = || std::fs::read_dir("/proc/self/fd").expect("descriptors").count();
     let mut storage = Storage::new();

@@ -175,6 +175,19 @@ impl<'o, S: Skel<'o>> Bpf<S> {
         self.links.apply(&self.plan, self.skel.object(), wanted)
     }
 
+    /// What became of each job, as `execs: exec_typed attached`, `… loaded`, or what is missing: for logs, and for
+    /// tests, whose lines `VERDICT <object>/<this>` the kernel matrix shows.
+    pub fn verdicts(&self) -> impl Iterator<Item = String> + '_ {
+        self.plan.choices.iter().map(|choice| {
+            let job = choice.job.name;
+            match &choice.way {
+                Ok(way) if self.links.get(job).is_some() => format!("{job}: {} attached", way.program),
+                Ok(way) => format!("{job}: {} loaded", way.program),
+                Err(reasons) => format!("{job}: {}", reasons.join("; ")),
+            }
+        })
+    }
+
     /// A handle of the map `name`, which lives as long as it is kept: for a [`super::Ring`], which would else borrow
     /// the object that links are made and dropped on.
     pub fn map(&self, name: &str) -> Result<MapHandle, LoadError> {

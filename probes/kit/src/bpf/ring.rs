@@ -72,11 +72,11 @@ impl<'m, T: FromBytes + Immutable + KnownLayout + 'm> Ring<'m, T> {
         while taken < self.capacity {
             let got = self.ring.consume_raw_n(BATCH);
             let Ok(got) = usize::try_from(got) else { return Err(io::Error::from_raw_os_error(-got)) };
-            // Handled after the call: the ring's callback must not be re-entered.
-            let records = std::mem::take(&mut self.read.borrow_mut().records);
             taken += got;
-            let mut records = records.into_iter();
-            records.by_ref().for_each(&mut handle);
+            // Handled after the call, so that `handle` may do what it likes; the room is kept.
+            let mut records = std::mem::take(&mut self.read.borrow_mut().records);
+            records.drain(..).for_each(&mut handle);
+            self.read.borrow_mut().records = records;
             if got == 0 {
                 break;
             }

@@ -78,7 +78,7 @@ impl ScopeMaps {
     /// A feature's place; `None` when all are taken.
     pub fn slot(self: &Arc<Self>) -> Option<ScopeSlot> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = (!state.taken).trailing_zeros();
+        let slot = state.taken.trailing_ones();
         if slot >= abi::GOPHER_SCOPE_SLOTS {
             return None;
         }
@@ -203,4 +203,81 @@ pub(super) fn put_in(
         format!("(type, key, value, entries, flags) is {has:?}, not {wanted:?}")
     };
     Err(LoadError::SharedMap { object, map: name, difference })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf::{lookup, snapshot};
+    use probe_core::{ProcKey, ProcSet};
+    use std::collections::BTreeMap;
+
+    fn set(tgids: impl IntoIterator<Item = u32>) -> Arc<ProcSet> {
+        Arc::new(tgids.into_iter().map(|tgid| ProcKey { tgid, start_ticks: 1 }).collect())
+    }
+
+    fn kept(maps: &ScopeMaps) -> BTreeMap<u32, u64> {
+        snapshot::<u32, u64>(&maps.processes).expect("read").entries.into_iter().collect()
+    }
+
+    fn mode(maps: &ScopeMaps, slot: &ScopeSlot) -> u32 {
+        lookup::<u32, u32>(&maps.modes, &slot.number()).expect("read").expect("there")
+    }
+
+    #[test]
+    fn root_two_features_keep_their_own_scope_in_one_map_and_only_the_difference_is_written() {
+        let maps = ScopeMaps::new().expect("maps");
+        let (mut a, mut b) = (maps.slot().expect("a slot"), maps.slot().expect("a slot"));
+        assert_eq!((mode(&maps, &a), a.number(), b.number()), (abi::GOPHER_SCOPE_NONE, 0, 1));
+        let applied = a.apply(&Scope::Only(set([1, 2, 3]))).expect("applied");
+        assert_eq!(applied, Applied { entered: 3, left: 0, no_room: 0 });
+        b.apply(&Scope::Except(set([3, 4]))).expect("applied");
+        assert_eq!(kept(&maps), BTreeMap::from([(1, 1), (2, 1), (3, 3), (4, 2)]));
+        assert_eq!((mode(&maps, &a), mode(&maps, &b)), (abi::GOPHER_SCOPE_ONLY, abi::GOPHER_SCOPE_EXCEPT));
+        let applied = a.apply(&Scope::Only(set([2, 5]))).expect("applied");
+        assert_eq!(applied, Applied { entered: 1, left: 2, no_room: 0 });
+        assert_eq!(kept(&maps), BTreeMap::from([(2, 1), (3, 2), (4, 2), (5, 1)]));
+        a.apply(&Scope::All).expect("applied");
+        assert_eq!(kept(&maps), BTreeMap::from([(3, 2), (4, 2)]));
+        b.observe_nothing().expect("applied");
+        assert_eq!(mode(&maps, &b), abi::GOPHER_SCOPE_NONE);
+        drop(b);
+        assert_eq!(kept(&maps), BTreeMap::new());
+        assert_eq!(maps.slot().expect("a slot").number(), 1, "a place that was given back");
+    }
+
+    #[test]
+    fn root_a_process_whose_pid_was_used_again_is_in_scope_while_either_is_listed() {
+        let maps = ScopeMaps::new().expect("maps");
+        let mut slot = maps.slot().expect("a slot");
+        let key = |start_ticks| ProcKey { tgid: 7, start_ticks };
+        slot.apply(&Scope::Only(Arc::new([key(1), key(2)].into()))).expect("applied");
+        slot.apply(&Scope::Only(Arc::new([key(2)].into()))).expect("applied");
+        assert_eq!(kept(&maps), BTreeMap::from([(7, 1)]));
+    }
+
+    #[test]
+    fn root_what_does_not_fit_is_counted_and_enters_when_there_is_room() {
+        let maps = ScopeMaps::new().expect("maps");
+        let mut slot = maps.slot().expect("a slot");
+        let room = abi::GOPHER_SCOPE_PROCESSES;
+        let applied = slot.apply(&Scope::Only(set(1..=room + 5))).expect("applied");
+        assert_eq!((applied.entered, applied.no_room), (room as usize, 5));
+        let listed = kept(&maps);
+        assert_eq!(listed.len(), room as usize);
+        // As many leave as had no room.
+        let leave: Vec<_> = listed.keys().take(5).copied().collect();
+        let now = set((1..=room + 5).filter(|tgid| !leave.contains(tgid)));
+        slot.apply(&Scope::Only(Arc::clone(&now))).expect("applied");
+        let applied = slot.apply(&Scope::Only(now)).expect("applied");
+        assert_eq!(applied.no_room, 0);
+        assert_eq!(kept(&maps).len(), room as usize);
+    }
+
+    #[test]
+    fn root_places_run_out_and_say_so() {
+        let maps = ScopeMaps::new().expect("maps");
+        let slots: Vec<_> = std::iter::from_fn(|| maps.slot()).collect();
+        assert_eq!(slots.len(), abi::GOPHER_SCOPE_SLOTS as usize);
+    }
 }

@@ -47,17 +47,24 @@ struct {
 	__type(value, uint64_t);
 } storage SEC(".maps");
 
-/* The tuple of the last TCP socket of the file iterator that is connected to the port asked for. */
+/* TCP sockets of the file iterator with this port at either end, by tuple. */
 const volatile uint16_t wanted_port = 0;
-struct gopher_tuple found = {};
-uint64_t sockets = 0;
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 64);
+	__type(key, struct gopher_tuple);
+	__type(value, uint64_t);
+} tuples SEC(".maps");
 
 uint32_t number = 0;
 
-/* The cases of the histogram test: value in, bucket out. */
-uint64_t hist_value = 0;
-uint32_t hist_bucket = 0;
-uint32_t hist_log2 = 0;
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, uint32_t);
+	__type(value, struct hist_cases);
+} hist_cases SEC(".maps");
+
 const volatile uint64_t hist_bounds[3] = {10, 100, 1000};
 
 static __always_inline int on_exec(struct task_struct *task)
@@ -129,6 +136,7 @@ int each_file(struct bpf_iter__task_file *context)
 	/* Read once: the verifier knows only the copy that was compared with NULL. */
 	struct file *file = context->file;
 	struct gopher_tuple tuple;
+	uint64_t one = 1;
 	struct sock *sk;
 
 	if (!file)
@@ -136,9 +144,8 @@ int each_file(struct bpf_iter__task_file *context)
 	sk = gopher_file_sock(file);
 	if (!sk || gopher_sk_protocol(sk) != IPPROTO_TCP || gopher_sock_tuple(sk, &tuple))
 		return 0;
-	sockets++;
-	if (tuple.peer_port == wanted_port)
-		found = tuple;
+	if (tuple.local_port == wanted_port || tuple.peer_port == wanted_port)
+		bpf_map_update_elem(&tuples, &tuple, &one, BPF_ANY);
 	return 0;
 }
 
@@ -162,12 +169,20 @@ int BPF_PROG(with_storage, struct task_struct *task)
 	return 0;
 }
 
-/* Run by the histogram test: getpgid is what it calls. */
+/* Any fork fills in the cases of the histogram test. */
 SEC("?tp_btf/sched_process_fork")
 int BPF_PROG(histogram)
 {
-	hist_bucket = gopher_hist_bucket(hist_bounds, 3, hist_value);
-	hist_log2 = gopher_hist_log2(hist_value);
+	uint32_t zero = 0;
+	struct hist_cases *cases = bpf_map_lookup_elem(&hist_cases, &zero);
+
+	if (!cases)
+		return 0;
+#pragma unroll
+	for (int i = 0; i < HIST_CASES; i++) {
+		cases->bucket[i] = gopher_hist_bucket(hist_bounds, 3, cases->value[i]);
+		cases->log2[i] = gopher_hist_log2(cases->value[i]);
+	}
 	return 0;
 }
 

@@ -20,4 +20,12 @@ struct task_record {
 	uint32_t pid;
 };
 
+/* Values and the buckets that the histogram helpers put them in. */
+#define HIST_CASES 8
+struct hist_cases {
+	uint64_t value[HIST_CASES];
+	uint32_t bucket[HIST_CASES];
+	uint32_t log2[HIST_CASES];
+};
+
 #endif /* SELFTEST_H */
