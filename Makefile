@@ -10,7 +10,7 @@ RUN     := $(CURDIR)/target/run
 FUZZ_SECONDS ?= 60
 # Of those that `make matrix` boots, the ones that `make test` does: the oldest, and the oldest with what it lacks.
 KERNELS ?= 5.10 6.1
-C_SOURCES = $(shell git ls-files '*.bpf.c' '*.bpf.h' 'bpf/include/*.h' 'probes/*.h')
+C_SOURCES = $(shell find bpf/include probes \( -name '*.bpf.c' -o -name '*.h' \) -not -path '*/target/*')
 BENCH ?= full
 CRITERION_full  := --warm-up-time 1 --measurement-time 3
 CRITERION_short := --warm-up-time 0.1 --measurement-time 0.3 --sample-size 10

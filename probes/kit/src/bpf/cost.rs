@@ -1,6 +1,7 @@
 //! What an object costs and loses: run time of its programs, runs that the kernel left out, memory of its maps.
 
 use super::drain::per_cpu;
+use super::privilege::{raised, raised_for_statistics};
 use super::{abi, sys};
 use libbpf_rs::{MapCore as _, Object};
 use std::fs;
@@ -18,6 +19,7 @@ pub struct RunTime {
 impl RunTime {
     /// Switches it on, for every program of the host.
     pub fn measure() -> io::Result<Self> {
+        let _raised = raised_for_statistics();
         Ok(Self { _on: sys::enable_statistics()? })
     }
 }
@@ -49,6 +51,7 @@ pub struct Costs {
 impl Costs {
     /// Asks the kernel about every program and map of `object`; leaves out maps that are named in `shared`.
     pub fn of(object: &Object, shared: &[&str]) -> io::Result<Self> {
+        let _raised = raised();
         let mut costs = Self::default();
         for program in object.progs().filter(|program| program.autoload()) {
             let fd = program.as_fd();

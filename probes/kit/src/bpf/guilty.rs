@@ -3,7 +3,6 @@
 use super::job::Plan;
 use super::load::{LoadError, ObjectSpec, btf_file, prepare};
 use super::log;
-use super::privilege::privileged;
 use super::scope::ScopeMaps;
 use crate::kernel::Kernel;
 use libbpf_rs::{ObjectBuilder, OpenObject};
@@ -33,7 +32,7 @@ impl<'k> Draft<'k> {
         Self { spec: *spec, kernel, maps: maps.collect() }
     }
 
-    /// Programs of `plan` that do not load alone, each with what libbpf said.
+    /// Programs of `plan` that do not load alone, each with what libbpf said. The caller has raised what it takes.
     pub(super) fn guilty(
         &self,
         plan: &Plan,
@@ -42,7 +41,7 @@ impl<'k> Draft<'k> {
         let mut guilty = Vec::new();
         for program in plan.programs() {
             let object = self.open(&plan.alone(program), scope)?;
-            let (loaded, lines) = log::listen(|| privileged(|| object.load()));
+            let (loaded, lines) = log::listen(|| object.load());
             if let Err(error) = loaded {
                 let reason = log::gist(&lines).unwrap_or_else(|| error.to_string());
                 tracing::warn!(object = self.spec.name, program, reason, "the kernel refuses a program");

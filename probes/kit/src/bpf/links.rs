@@ -1,7 +1,7 @@
 //! Links: made when a sub-probe needs them, dropped when none does, one at a time; and reading iterators.
 
 use super::job::Plan;
-use super::privilege::privileged;
+use super::privilege::raised;
 use super::{log, sys};
 use libbpf_rs::{Iter, Link, Object};
 use probe_core::{Outcome, SubProbes};
@@ -15,6 +15,7 @@ pub(super) struct Links(HashMap<&'static str, Link>);
 impl Links {
     /// Makes what `wanted` needs, drops what it does not. Dropping detaches.
     pub(super) fn apply(&mut self, plan: &Plan, object: &Object, wanted: &SubProbes) -> Outcome {
+        let _raised = raised();
         let mut outcome = plan.outcome(wanted);
         for choice in &plan.choices {
             let job = choice.job;
@@ -50,7 +51,7 @@ impl Links {
 
 fn attach(object: &Object, program: &str) -> Result<Link, String> {
     let program = object.progs_mut().find(|found| found.name() == program).ok_or("not in the object")?;
-    let (link, lines) = log::listen(|| privileged(|| program.attach()));
+    let (link, lines) = log::listen(|| program.attach());
     link.map_err(|error| log::gist(&lines).unwrap_or_else(|| error.to_string()))
 }
 
@@ -65,11 +66,13 @@ pub fn iterate(link: &Link, limit: usize) -> io::Result<Vec<u8>> {
 /// The same for the open files of process `tgid` alone; needs `AttachKind::IterOfProcess`. The program must be
 /// a loaded `iter/task_file`.
 pub fn iterate_process(program: &libbpf_rs::ProgramMut<'_>, tgid: u32, limit: usize) -> io::Result<Vec<u8>> {
-    let link = privileged(|| sys::attach_iterator(program, tgid))?;
+    let _raised = raised();
+    let link = sys::attach_iterator(program, tgid)?;
     read(&link, limit)
 }
 
 fn read(link: &Link, limit: usize) -> io::Result<Vec<u8>> {
+    let _raised = raised();
     let iterator = Iter::new(link).map_err(io::Error::other)?;
     let mut bytes = Vec::new();
     iterator.take(limit as u64).read_to_end(&mut bytes)?;

@@ -8,7 +8,7 @@ use super::guilty::Draft;
 use super::job::{Job, Plan};
 use super::links::Links;
 use super::log;
-use super::privilege::privileged;
+use super::privilege::raised;
 use super::scope::{self, ScopeMaps};
 use crate::kernel::Kernel;
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
@@ -123,6 +123,7 @@ impl<'o, S: Skel<'o>> Bpf<S> {
     {
         let needs: Vec<_> =
             spec.jobs.iter().flat_map(|job| job.ways).flat_map(|way| way.needs).copied().collect();
+        let _raised = raised();
         // All at once: type information is read once.
         kernel.ask_all(&needs);
         let mut plan = Plan::new(spec.jobs, |need| kernel.ask(need), &[]);
@@ -136,7 +137,7 @@ impl<'o, S: Skel<'o>> Bpf<S> {
             configure(&mut open);
             prepare(spec, open.open_object_mut(), &plan, scope)?;
             let draft = Draft::of(spec, kernel, open.open_object());
-            let (loaded, lines) = log::listen(|| privileged(|| open.load()));
+            let (loaded, lines) = log::listen(|| open.load());
             match loaded {
                 Ok(skel) => return Ok(Self { links: Links::default(), plan, skel }),
                 Err(error) => {

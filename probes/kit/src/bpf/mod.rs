@@ -29,6 +29,7 @@ pub use drain::{Drained, drain, lookup, per_cpu, snapshot};
 pub use job::{Job, Plan, Way};
 pub use links::{iterate, iterate_process};
 pub use load::{Bpf, LoadError, ObjectSpec, Storage};
+pub use privilege::raised;
 pub use ring::Ring;
 pub use scope::{Applied, ScopeMaps, ScopeSlot};
 

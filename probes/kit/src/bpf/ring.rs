@@ -43,6 +43,7 @@ impl<'m, T: FromBytes + Immutable + KnownLayout + 'm> Ring<'m, T> {
     pub fn new(map: &'m dyn MapCore) -> io::Result<Self> {
         let read = Rc::new(RefCell::new(Read { records: Vec::with_capacity(BATCH), malformed: 0 }));
         let into = Rc::clone(&read);
+        let _raised = super::privilege::raised();
         let mut builder = RingBufferBuilder::new();
         builder
             .add(map, move |bytes: &[u8]| {

@@ -6,6 +6,7 @@
 
 use super::abi;
 use super::load::LoadError;
+use super::privilege::raised;
 use libbpf_rs::libbpf_sys::{BPF_F_NO_PREALLOC, bpf_map_create_opts};
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle, MapType, OpenMapMut};
 use probe_core::Scope;
@@ -55,6 +56,7 @@ static SHARED_MAPS: OnceLock<Arc<ScopeMaps>> = OnceLock::new();
 impl ScopeMaps {
     /// Makes the maps.
     pub fn new() -> io::Result<Arc<Self>> {
+        let _raised = raised();
         let [processes, modes] = DEFINITIONS.map(|(name, kind, key, value, entries, flags)| {
             let options = bpf_map_create_opts {
                 sz: size_of::<bpf_map_create_opts>() as u64,
@@ -88,6 +90,7 @@ impl ScopeMaps {
     }
 
     fn set_mode(&self, slot: u32, mode: u32) -> io::Result<()> {
+        let _raised = raised();
         let modes = &self.modes;
         modes.update(&slot.to_ne_bytes(), &mode.to_ne_bytes(), MapFlags::ANY).map_err(io::Error::other)
     }
@@ -110,6 +113,7 @@ impl ScopeMaps {
                 write.push((*tgid, new));
             }
         }
+        let _raised = raised();
         let map = &self.processes;
         let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
         if !write.is_empty() {

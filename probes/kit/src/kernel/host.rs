@@ -18,7 +18,7 @@ pub struct Host {
     /// The limit of locked memory in bytes that maps count against; `None` when they do not (since 5.11 they
     /// are accounted to the control group) or when there is no limit.
     pub memlock_bytes: Option<u64>,
-    /// Capabilities in the effective set, as `CAP_BPF`, sorted.
+    /// Capabilities that a thread of this process may raise, as `CAP_BPF`, sorted.
     pub capabilities: Vec<String>,
 }
 
@@ -60,10 +60,10 @@ fn chosen(text: &str) -> Option<String> {
     Some(text.split_once('[')?.1.split_once(']')?.0.to_owned())
 }
 
-/// The effective set of this process.
+/// What a thread of this process may raise when it needs it.
 fn held() -> Vec<String> {
     let Ok(sets) = rustix::thread::capabilities(None) else { return Vec::new() };
-    let mut names: Vec<_> = sets.effective.iter_names().map(|(name, _)| format!("CAP_{name}")).collect();
+    let mut names: Vec<_> = sets.permitted.iter_names().map(|(name, _)| format!("CAP_{name}")).collect();
     names.sort();
     names
 }

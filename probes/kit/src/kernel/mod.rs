@@ -62,6 +62,7 @@ impl Kernel {
 
     /// The same for several, in their order; type information is read at most once for all of them.
     pub fn ask_all(&self, requirements: &[Requirement]) -> Vec<Result<(), Missing>> {
+        let _raised = crate::bpf::raised();
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut types = TypeInfo::new(&self.env, self.btf.as_deref());
         let mut answer = |requirement: &Requirement| {
