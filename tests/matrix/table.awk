@@ -3,7 +3,17 @@
 
 FNR == 1 { column++ }
 
-/^test .* \.\.\. / { name = $2; gsub(/registry::|tests::/, "", name); cell("1 test", name, $NF) }
+# A test may write to the console itself; then its result is alone on a later line.
+/^test .* \.\.\. / {
+	name = $2
+	gsub(/registry::|tests::/, "", name)
+	if ($NF ~ /^(ok|FAILED)$/) cell("1 test", name, $NF)
+	else unfinished = name
+}
+/^(ok|FAILED)$/ && unfinished {
+	cell("1 test", unfinished, $1)
+	unfinished = ""
+}
 /^VERDICT / { told("2 program", substr($0, 9)) }
 /^ANSWER / { told("3 question", substr($0, 8)) }
 
