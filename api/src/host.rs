@@ -23,7 +23,7 @@ pub struct Capabilities {
     /// `v1`, `v2` or `hybrid`; absent when none is mounted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cgroup_version: Option<String>,
-    /// Container runtimes that answer.
+    /// Container runtimes that were found.
     pub container_runtimes: Vec<ContainerRuntime>,
     /// Capabilities that the daemon holds and raises when it needs them, as `CAP_BPF`.
     pub capabilities: Vec<String>,
@@ -44,8 +44,16 @@ pub struct Support {
 pub struct ContainerRuntime {
     /// `containerd`, `docker`, …
     pub name: String,
-    /// The socket that it answers on.
+    /// The version that it told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The socket that it is known by, as configured.
     pub socket: String,
+    /// Whether its list was read and its events are followed.
+    pub connected: bool,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// Whether the daemon does its work.

@@ -28,7 +28,7 @@ mod words;
 
 pub use fault::{Fault, Origin};
 pub use keys::{
-    Budget, ClientRole, Event, Global, Imdb, Kafka, Limits, Logs, Meta, Metric, Paths, ProbesInit,
+    Budget, ClientRole, Containers, Event, Global, Imdb, Kafka, Limits, Logs, Meta, Metric, Paths, ProbesInit,
     RestApiServer, Spool, WebServer, Webhook,
 };
 pub use load::{Format, InitSource, Loaded, Rejected, SourceFile, Sources, load};
@@ -63,6 +63,8 @@ pub struct Config {
     pub logs: Logs,
     /// Kafka brokers.
     pub kafka: Kafka,
+    /// Sockets of container runtimes.
+    pub containers: Containers,
     /// The spool.
     pub spool: Spool,
     /// Where events are posted to.

@@ -11,15 +11,6 @@ use probe_core::Env;
 use std::collections::BTreeMap;
 use std::fs;
 
-/// Sockets by which container runtimes are known, below the host's root.
-const RUNTIMES: &[(&str, &str)] = &[
-    ("containerd", "run/containerd/containerd.sock"),
-    ("cri-o", "run/crio/crio.sock"),
-    ("docker", "run/docker.sock"),
-    ("isulad", "run/isulad.sock"),
-    ("podman", "run/podman/podman.sock"),
-];
-
 /// The kernel and the host.
 #[utoipa::path(get, path = "/api/v1/capabilities", operation_id = "get_capabilities", tag = "daemon", responses(
     (status = 200, description = "What is offered here.", body = Capabilities),
@@ -30,14 +21,13 @@ pub(in crate::http) async fn capabilities(
     parts: web::Data<Parts>,
 ) -> Result<HttpResponse, Refusal> {
     let Nothing {} = query::parse(&request)?;
-    Ok(answer::json(StatusCode::OK, &look(&parts.env)))
+    Ok(answer::json(StatusCode::OK, &look(&parts.env, parts.runtimes.list())))
 }
 
-fn look(env: &Env) -> Capabilities {
+fn look(env: &Env, container_runtimes: Vec<ContainerRuntime>) -> Capabilities {
     let uname = rustix::system::uname();
     let text = |value: &std::ffi::CStr| value.to_string_lossy().into_owned();
     let btf = env.sys.join("kernel/btf/vmlinux");
-    let runtimes = RUNTIMES.iter().filter(|(_, socket)| env.root.join(socket).exists());
     let available = btf.exists();
     Capabilities {
         kernel_release: text(uname.release()),
@@ -48,9 +38,7 @@ fn look(env: &Env) -> Capabilities {
         tracepoints: BTreeMap::new(),
         cgroup_version: cgroup_version(env),
         lockdown: fs::read_to_string(env.sys.join("kernel/security/lockdown")).ok().and_then(|t| chosen(&t)),
-        container_runtimes: runtimes
-            .map(|(name, socket)| ContainerRuntime { name: (*name).to_owned(), socket: format!("/{socket}") })
-            .collect(),
+        container_runtimes,
         capabilities: held(),
     }
 }
