@@ -15,7 +15,7 @@ fn listening() -> (Registry, Arc<Mutex<Vec<News>>>) {
     (registry, heard)
 }
 
-fn place(registry: &Registry, cgroups: &str) -> Vec<String> {
+fn whereabouts(registry: &Registry, cgroups: &str) -> Vec<String> {
     registry.place(cgroups).iter().map(|id| id.as_str().to_owned()).collect()
 }
 
@@ -41,7 +41,8 @@ fn a_process_is_where_the_hierarchy_says_that_knows_most() {
         ("".into(), vec![]),
         ("nonsense\n::\n:".into(), vec![]),
     ] {
-        assert_eq!(place(&registry, &cgroups), expected, "{cgroups}");
+        let expected: Vec<String> = expected.into_iter().cloned().collect();
+        assert_eq!(whereabouts(&registry, &cgroups), expected, "{cgroups}");
     }
     assert_eq!(registry.len(), 2, "what a path names is known from then on");
 }
@@ -51,7 +52,7 @@ fn what_the_runtime_tells_later_joins_what_the_path_gave_away() {
     let (registry, heard) = listening();
     let hex = "a".repeat(64);
     let uid = "6f9f7c1e-0b1c-4f6e-9a52-7d3b8d1f2a90";
-    place(&registry, &format!("0::/kubepods/pod{uid}/{hex}\n"));
+    whereabouts(&registry, &format!("0::/kubepods/pod{uid}/{hex}\n"));
     let before = registry.revision();
     let told = Container { name: Some("web".into()), ..Container::nameless(id(&hex), Runtime::Containerd) };
     registry.tell(told.clone());

@@ -111,7 +111,9 @@ async fn take(cri: &Connection, link: &Link, event: Event) -> Result<(), Failure
     let SandboxStatus { id: sandbox_id, metadata, labels } = event.sandbox.unwrap_or_default();
     let of_sandbox = sandbox_id == event.id;
     // First, so that the pod's labels are there with its first container.
-    if let Some(sandbox_id) = link.id(&sandbox_id) {
+    if !sandbox_id.is_empty()
+        && let Some(sandbox_id) = link.id(&sandbox_id)
+    {
         link.tell(sandbox(sandbox_id, runtime, metadata.unwrap_or_default(), &labels), None);
     }
     let status = event.containers.into_iter().find(|status| status.id == event.id);

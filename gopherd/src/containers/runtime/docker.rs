@@ -104,10 +104,7 @@ pub(super) async fn follow(socket: &Path, link: &mut Link) -> Result<Infallible,
     let mut pace = Pace::with_events();
     list(socket, link).await?;
     let mut events = Lines::default();
-    let mut body = match early {
-        Some(answer) => Some(answer.into_body()),
-        None => None,
-    };
+    let mut body = early.map(Response::into_body);
     loop {
         let event = async {
             let body = match &mut body {

@@ -5,6 +5,8 @@ use super::link::{CALL, in_time};
 use hyper::http::uri::PathAndQuery;
 use prost::Message;
 use std::path::Path;
+use std::pin::Pin;
+use std::time::Duration;
 use tonic::client::Grpc;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::{Channel, Endpoint};
@@ -13,6 +15,10 @@ use tonic_prost::ProstCodec;
 
 /// Largest message that is taken: the specification of one container, or the names of some ten thousand.
 const MAX_MESSAGE: usize = 4 << 20;
+
+/// A runtime that does not know a method says so at once; one that does sends the head of a stream with the first
+/// message, which may be hours away. Its subscription is certainly made by then.
+const HEAD: Duration = Duration::from_millis(250);
 
 /// A connection.
 #[derive(Clone, Debug)]
@@ -64,26 +70,25 @@ impl Connection {
     }
 
     /// A stream of answers; `None` if the runtime does not know the method.
-    pub(super) async fn stream<Q, A>(
-        &self,
-        method: impl Into<Method<'_>>,
-        question: Q,
-    ) -> Result<Option<Messages<A>>, Failure>
+    pub(super) async fn stream<Q, A>(&self, path: &'static str, question: Q) -> Result<Option<Messages<A>>, Failure>
     where
         Q: Message + 'static,
         A: Message + Default + 'static,
     {
-        let method = method.into();
-        let answer = async {
-            let mut grpc = self.ready(method).await?;
-            let path = PathAndQuery::from_static(method.path);
-            match grpc.server_streaming(request(method, question), path, ProstCodec::default()).await {
-                Ok(answer) => Ok(Some(Messages { method: method.path, inner: answer.into_inner() })),
+        let connection = self.clone();
+        let mut head: Head<A> = Box::pin(async move {
+            let mut grpc = connection.ready(path.into()).await?;
+            let uri = PathAndQuery::from_static(path);
+            match grpc.server_streaming(request(path.into(), question), uri, ProstCodec::default()).await {
+                Ok(answer) => Ok(Some(answer.into_inner())),
                 Err(status) if status.code() == Code::Unimplemented => Ok(None),
-                Err(status) => Err(refused(method, &status)),
+                Err(status) => Err(refused(path.into(), &status)),
             }
-        };
-        in_time(CALL, method.path, answer).await
+        });
+        match tokio::time::timeout(HEAD, &mut head).await {
+            Ok(answer) => Ok(answer?.map(|stream| Messages { path, state: Arrival::Open(stream) })),
+            Err(_) => Ok(Some(Messages { path, state: Arrival::Awaited(head) })),
+        }
     }
 
     async fn ready(&self, method: Method<'_>) -> Result<Grpc<Channel>, Failure> {
@@ -93,17 +98,33 @@ impl Connection {
     }
 }
 
+/// The head of a stream that was asked for.
+type Head<A> = Pin<Box<dyn Future<Output = Result<Option<Streaming<A>>, Failure>> + Send>>;
+
+enum Arrival<A> {
+    Awaited(Head<A>),
+    Open(Streaming<A>),
+}
+
 /// Messages that arrive one by one.
-#[derive(Debug)]
 pub(super) struct Messages<A> {
-    method: &'static str,
-    inner: Streaming<A>,
+    path: &'static str,
+    state: Arrival<A>,
 }
 
 impl<A> Messages<A> {
     /// The next one, or `None` at the end. May be dropped while it waits.
     pub(super) async fn next(&mut self) -> Result<Option<A>, Failure> {
-        self.inner.message().await.map_err(|status| refused(self.method.into(), &status))
+        if let Arrival::Awaited(head) = &mut self.state {
+            match head.await? {
+                Some(stream) => self.state = Arrival::Open(stream),
+                None => return Ok(None),
+            }
+        }
+        match &mut self.state {
+            Arrival::Open(stream) => stream.message().await.map_err(|status| refused(self.path.into(), &status)),
+            Arrival::Awaited(_) => Ok(None),
+        }
     }
 }
 
