@@ -48,7 +48,8 @@ fn watch(sockets: &Sockets) -> Watched {
     };
     let tasks = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let tasks = tasks.expect("threads for the runtimes' tasks");
-    let (registry, readiness, news) = (Registry::default(), Readiness::default(), Arc::<Mutex<Vec<News>>>::default());
+    let (registry, readiness, news) =
+        (Registry::default(), Readiness::default(), Arc::<Mutex<Vec<News>>>::default());
     let ear = Arc::clone(&news);
     registry.on_news(Box::new(move |news| ear.lock().expect("the news").push(news)));
     let runtimes = {
@@ -193,11 +194,16 @@ fn a_containers_facts_from_docker_come_from_its_list_and_its_events_and_follow_a
     let pid = watched.first_process(&podded);
     assert_eq!(watched.place(pid), [podded.clone()]);
     watched.runs("docker", 2);
-    let fact = |id: &str| watched.known(id).map(|c| (c.name.clone().unwrap_or_default(), c.image.clone().unwrap_or_default()));
+    let fact = |id: &str| {
+        watched.known(id).map(|c| (c.name.clone().unwrap_or_default(), c.image.clone().unwrap_or_default()))
+    };
     assert_eq!(fact(&before), Some(("before".into(), IMAGE.into())));
     assert_eq!(fact(&podded), Some(("nginx".into(), IMAGE.into())));
     let pod = watched.known(&podded).and_then(|c| c.pod.clone()).expect("a pod");
-    assert_eq!((pod.uid.as_str(), pod.name.as_deref(), pod.namespace.as_deref()), (POD.uid, Some("web-1"), Some("shop")));
+    assert_eq!(
+        (pod.uid.as_str(), pod.name.as_deref(), pod.namespace.as_deref()),
+        (POD.uid, Some("web-1"), Some("shop"))
+    );
 
     docker.api().send("POST", &format!("/containers/{before}/rename?name=after"), &[], "").expect(204);
     eventually("the new name", || fact(&before).filter(|(name, _)| name == "after"));
@@ -266,7 +272,9 @@ fn a_runtime_that_is_killed_leaves_its_containers_known_and_is_followed_again_wi
 
     docker.kill();
     containerd.kill();
-    eventually("both losses to be noticed and said", || (watched.readiness.problems().len() == 2).then_some(()));
+    eventually("both losses to be noticed and said", || {
+        (watched.readiness.problems().len() == 2).then_some(())
+    });
     assert_eq!(watched.known("stays").and_then(|c| c.name.clone()).as_deref(), Some("stays"));
     assert_eq!(watched.known(&dockers).and_then(|c| c.name.clone()).as_deref(), Some("dockers"));
     containerd.resume();
@@ -299,7 +307,8 @@ fn the_daemon_says_which_runtimes_answer_and_counts_what_they_told() {
     let root = rootfs(dir.path());
     let socket = containerd.socket().display().to_string();
     let absent = dir.path().join("absent.sock").display().to_string();
-    let setup = Setup::new().section("containers", &format!("containerd = [\"{socket}\"]\ndocker = [\"{absent}\"]"));
+    let setup =
+        Setup::new().section("containers", &format!("containerd = [\"{socket}\"]\ndocker = [\"{absent}\"]"));
     let daemon = setup.start();
     let found = eventually("containerd to be connected", || {
         runtimes(&setup).into_iter().find(|runtime| runtime["connected"] == true)
@@ -326,11 +335,16 @@ fn the_daemon_says_which_runtimes_answer_and_counts_what_they_told() {
         (scrape.value("gopherd_container_runtime_up", &up) == Some(0.0)).then_some(())
     });
     let lost = runtimes(&setup);
-    assert!(lost.iter().all(|runtime| runtime["connected"] == false && runtime["error"].is_string()), "{lost:?}");
+    assert!(
+        lost.iter().all(|runtime| runtime["connected"] == false && runtime["error"].is_string()),
+        "{lost:?}"
+    );
     containerd.resume();
     daemon.scrape_until("its return", |scrape| {
         (scrape.value("gopherd_container_runtime_up", &up) == Some(1.0)).then_some(())
     });
     containerd.remove("default", "demo");
-    daemon.scrape_until("the end of the container", |scrape| scrape.value("gopherd_containers", &of).is_none().then_some(()));
+    daemon.scrape_until("the end of the container", |scrape| {
+        scrape.value("gopherd_containers", &of).is_none().then_some(())
+    });
 }

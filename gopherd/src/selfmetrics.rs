@@ -10,9 +10,9 @@ use crate::containers::{Registry as Containers, Runtimes};
 use crate::expose::Format;
 use crate::sinks::SinkCounts;
 use crate::store::{Ingested, Store};
+use containers::ContainerMetrics;
 use probe_core::Batch;
 use probe_kit::link::{Gauges, IN_FLIGHT};
-use containers::ContainerMetrics;
 use process::ProcessMetrics;
 use prometheus::core::Collector;
 use prometheus::{

@@ -144,7 +144,11 @@ impl Kubelet {
     }
 
     #[track_caller]
-    fn ask<Q: Message + 'static, A: Message + Default + 'static>(&self, method: &'static str, question: Q) -> A {
+    fn ask<Q: Message + 'static, A: Message + Default + 'static>(
+        &self,
+        method: &'static str,
+        question: Q,
+    ) -> A {
         let mut grpc = Grpc::new(self.channel.clone());
         let answer = self.runtime.block_on(async {
             grpc.ready().await.expect("a connection");
@@ -199,7 +203,9 @@ impl Kubelet {
     /// Ends a pod with all its containers and removes it.
     #[track_caller]
     pub fn remove_pod(&self, pod: &RunningPod) {
-        for method in ["/runtime.v1.RuntimeService/StopPodSandbox", "/runtime.v1.RuntimeService/RemovePodSandbox"] {
+        for method in
+            ["/runtime.v1.RuntimeService/StopPodSandbox", "/runtime.v1.RuntimeService/RemovePodSandbox"]
+        {
             let _: Id = self.ask(method, Id { id: pod.sandbox.clone() });
         }
     }

@@ -157,8 +157,11 @@ impl Drop for Containerd {
         // What is mounted below the folder would be in the way of removing it.
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         let home = self.home.display().to_string();
-        let below: Vec<&str> =
-            mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|at| at.starts_with(&home)).collect();
+        let below: Vec<&str> = mounts
+            .lines()
+            .filter_map(|line| line.split(' ').nth(1))
+            .filter(|at| at.starts_with(&home))
+            .collect();
         for mount in below.into_iter().rev() {
             drop(command("umount").args(["-l", mount]).output());
         }
@@ -225,8 +228,10 @@ impl Dockerd {
     /// Makes a container of the image and returns its id.
     #[track_caller]
     pub fn create(&self, name: &str, labels: &Value, cmd: &[&str]) -> String {
-        let body = json!({"Image": IMAGE, "Cmd": cmd, "Labels": labels, "HostConfig": {"NetworkMode": "none"}});
-        let made = self.api().send_json("POST", &format!("/containers/create?name={name}"), &body).expect(201);
+        let body =
+            json!({"Image": IMAGE, "Cmd": cmd, "Labels": labels, "HostConfig": {"NetworkMode": "none"}});
+        let made =
+            self.api().send_json("POST", &format!("/containers/create?name={name}"), &body).expect(201);
         made.json()["Id"].as_str().expect("an id").to_owned()
     }
 

@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn labels_are_the_first_by_name_whatever_their_order() {
-        let all: Vec<(String, String)> = (0..500).rev().map(|n| (format!("k{n:03}"), n.to_string())).collect();
+        let all: Vec<(String, String)> =
+            (0..500).rev().map(|n| (format!("k{n:03}"), n.to_string())).collect();
         let kept = labels(all.iter().map(|(k, v)| (k.as_bytes(), v.as_bytes())));
         assert_eq!(kept.len(), 64);
         assert_eq!(kept.last_key_value().map(|(k, _)| k.as_str()), Some("k063"));

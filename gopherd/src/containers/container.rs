@@ -145,7 +145,8 @@ mod tests {
     #[test]
     fn a_source_that_knows_less_takes_nothing_away() {
         let id = ContainerId::new("demo").expect("a name");
-        let known = Container { name: Some("web".into()), ..Container::nameless(id.clone(), Runtime::Docker) };
+        let known =
+            Container { name: Some("web".into()), ..Container::nameless(id.clone(), Runtime::Docker) };
         let told = Container { image: Some("i".into()), ..Container::nameless(id, Runtime::Unknown) };
         let both = told.over(&known);
         assert_eq!((both.name.as_deref(), both.image.as_deref()), (Some("web"), Some("i")));

@@ -41,7 +41,9 @@ const PODMAN_PARENT: &str = "libpod_parent";
 /// The path as the host sees it: seen from within a cgroup namespace, what lies outside begins with `/..`.
 pub(super) fn from_the_root(path: &str) -> &str {
     let mut rest = path;
-    while let Some(outer) = rest.strip_prefix("/..").filter(|outer| outer.is_empty() || outer.starts_with('/')) {
+    while let Some(outer) =
+        rest.strip_prefix("/..").filter(|outer| outer.is_empty() || outer.starts_with('/'))
+    {
         rest = outer;
     }
     rest

@@ -12,11 +12,14 @@ fn full(digit: char) -> String {
 const UID: &str = "6f9f7c1e-0b1c-4f6e-9a52-7d3b8d1f2a90";
 const STATIC: &str = "0123456789abcdef0123456789abcdef";
 
+/// What a path names: id, runtime, pod.
+type Expected<'a> = Vec<(&'a str, Runtime, Option<&'a str>)>;
+
 #[test]
 fn real_paths_name_their_containers_innermost_first() {
     let (a, b) = (&full('a'), &full('b'));
     let under = UID.replace('-', "_");
-    let table: Vec<(String, Vec<(&str, Runtime, Option<&str>)>)> = vec![
+    let table: Vec<(String, Expected<'_>)> = vec![
         // Docker: the cgroupfs driver, the systemd driver on v1 and v2, a container's own sub-group.
         (format!("/docker/{a}"), vec![(a, Docker, None)]),
         (format!("/docker/{a}/init.scope"), vec![(a, Docker, None)]),
@@ -109,8 +112,7 @@ fn real_paths_name_their_containers_innermost_first() {
     ];
     for (path, expected) in &table {
         let found = named(path);
-        let found: Vec<_> =
-            found.iter().map(|n| (n.id.as_str(), n.runtime, n.pod.as_deref())).collect();
+        let found: Vec<_> = found.iter().map(|n| (n.id.as_str(), n.runtime, n.pod.as_deref())).collect();
         assert_eq!(&found, expected, "{path}");
     }
 }

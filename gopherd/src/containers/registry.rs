@@ -65,7 +65,8 @@ impl Registry {
     /// Of several hierarchies the one that names most containers counts (the first of those): a runtime may leave
     /// the unified one of a hybrid host, or one that it does not manage, at the root.
     pub fn place(&self, cgroups: &str) -> Place {
-        let paths = cgroups.lines().filter_map(|line| line.splitn(3, ':').nth(2)).map(identity::from_the_root);
+        let paths =
+            cgroups.lines().filter_map(|line| line.splitn(3, ':').nth(2)).map(identity::from_the_root);
         let mut best = (Vec::new(), true);
         let mut best_named = Vec::new();
         {
@@ -145,7 +146,13 @@ impl Registry {
     }
 
     /// A container began to run; its first process is not known when it ended before anybody could ask.
-    pub(super) fn started_from(&self, source: Option<Source>, id: ContainerId, runtime: Runtime, pid: Option<u32>) {
+    pub(super) fn started_from(
+        &self,
+        source: Option<Source>,
+        id: ContainerId,
+        runtime: Runtime,
+        pid: Option<u32>,
+    ) {
         if self.run(source, &id, runtime) {
             self.0.counts.started(self.get(&id).map_or(runtime, |container| container.runtime));
         }

@@ -102,7 +102,7 @@ impl Shelf {
             let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]).filter(|at| *at > 0);
             let listed = ends.filter_map(|end| Some((end, self.by_cgroup.get(path.get(..end)?)?)));
             all.extend(listed);
-            all.sort_by(|a, b| b.0.cmp(&a.0));
+            all.sort_by_key(|(end, _)| std::cmp::Reverse(*end));
             all.dedup_by(|a, b| a.1 == b.1);
         }
         (all.into_iter().map(|(_, id)| id.clone()).collect(), known)
@@ -119,7 +119,12 @@ impl Shelf {
     }
 
     /// A runtime told about a container; the second value names others of its pod that are known otherwise now.
-    pub(super) fn tell(&mut self, source: Option<Source>, told: Told, now: Instant) -> (Outcome, Vec<ContainerId>) {
+    pub(super) fn tell(
+        &mut self,
+        source: Option<Source>,
+        told: Told,
+        now: Instant,
+    ) -> (Outcome, Vec<ContainerId>) {
         let Told { mut container, cgroup } = told;
         let mut others = Vec::new();
         if let Some(pod) = &container.pod {
@@ -138,10 +143,18 @@ impl Shelf {
     }
 
     /// A container runs. One that nobody told about is known by its id from now on.
-    pub(super) fn run(&mut self, source: Option<Source>, id: &ContainerId, runtime: Runtime, now: Instant) -> Outcome {
+    pub(super) fn run(
+        &mut self,
+        source: Option<Source>,
+        id: &ContainerId,
+        runtime: Runtime,
+        now: Instant,
+    ) -> Outcome {
         let outcome = match self.entries.contains_key(id) {
             true => Outcome::default(),
-            false => self.put(Container::nameless(id.clone(), runtime), None, source, Life::Created(now), now),
+            false => {
+                self.put(Container::nameless(id.clone(), runtime), None, source, Life::Created(now), now)
+            }
         };
         let Some(entry) = self.entries.get_mut(id) else { return outcome };
         let began = entry.life != Life::Running;
@@ -227,7 +240,8 @@ impl Shelf {
             }
             return Outcome { refused: true, ..Outcome::default() };
         }
-        self.entries.insert(container.id.clone(), Entry { container: Arc::new(container), cgroup, source, life });
+        self.entries
+            .insert(container.id.clone(), Entry { container: Arc::new(container), cgroup, source, life });
         Outcome { changed: true, ..Outcome::default() }
     }
 
@@ -276,7 +290,8 @@ impl Shelf {
         let mut changed = Vec::new();
         for (id, entry) in &mut self.entries {
             if entry.container.pod.as_ref().is_some_and(|old| old.uid == pod.uid && old != pod) {
-                let container = Container { pod: Some(Arc::clone(pod)), ..Container::clone(&entry.container) };
+                let container =
+                    Container { pod: Some(Arc::clone(pod)), ..Container::clone(&entry.container) };
                 entry.container = Arc::new(container);
                 changed.push(id.clone());
             }

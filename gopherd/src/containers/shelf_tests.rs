@@ -106,7 +106,8 @@ fn a_full_shelf_lets_go_the_ended_then_the_merely_seen_and_never_what_runs() {
 fn the_sandbox_gives_its_labels_to_the_containers_of_its_pod_whichever_comes_first() {
     let (mut shelf, now) = (Shelf::default(), Instant::now());
     let named = Pod { name: Some("web-1".into()), ..Pod::nameless("u".into()) };
-    let labelled = Pod { labels: Some(BTreeMap::from([("app".into(), "web".into())])), ..Pod::nameless("u".into()) };
+    let labelled =
+        Pod { labels: Some(BTreeMap::from([("app".into(), "web".into())])), ..Pod::nameless("u".into()) };
     shelf.tell(Some(0), of_pod("before", named), now);
     let (outcome, others) = shelf.tell(Some(0), of_pod("sandbox", labelled), now);
     assert!(outcome.changed);

@@ -28,7 +28,11 @@ impl ContainerMetrics {
                 "1 while the runtime's events are followed on this socket, 0 while it does not answer.",
                 &["runtime", "socket"],
             )?,
-            running: gauges("gopherd_containers", "Containers that run, as the runtimes told.", &["runtime"])?,
+            running: gauges(
+                "gopherd_containers",
+                "Containers that run, as the runtimes told.",
+                &["runtime"],
+            )?,
             started: counters(
                 "gopherd_containers_started_total",
                 "Containers whose start was told by an event.",

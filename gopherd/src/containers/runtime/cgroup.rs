@@ -27,7 +27,9 @@ fn slice_path(slice: &str) -> Option<String> {
         return Some(String::new());
     }
     let ends = name.match_indices('-').map(|(at, _)| at).chain([name.len()]);
-    Some(ends.filter_map(|end| name.get(..end)).fold(String::new(), |path, part| path + "/" + part + ".slice"))
+    Some(
+        ends.filter_map(|end| name.get(..end)).fold(String::new(), |path, part| path + "/" + part + ".slice"),
+    )
 }
 
 #[cfg(test)]
@@ -44,7 +46,9 @@ mod tests {
             (":ctr:demo", Some("/system.slice/ctr-demo.scope")),
             (
                 "kubepods-burstable-pod1_2.slice:cri-containerd:abc",
-                Some("/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1_2.slice/cri-containerd-abc.scope"),
+                Some(
+                    "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1_2.slice/cri-containerd-abc.scope",
+                ),
             ),
             ("-.slice::demo", Some("/demo.scope")),
             ("machine.slice::x.slice", Some("/machine.slice/x.slice")),

@@ -10,8 +10,8 @@ use super::kubernetes;
 use super::link::{LIST, Link, Listed, in_time};
 use super::pace::{Due, Pace};
 use super::wire::containerd::{
-    Container as Stored, ContainerEvent, Envelope, GetContainer, GotContainer, Namespaces, Process, Subscribe,
-    TaskExit, TaskStart, Tasks, Version,
+    Container as Stored, ContainerEvent, Envelope, GetContainer, GotContainer, Namespaces, Process,
+    Subscribe, TaskExit, TaskStart, Tasks, Version,
 };
 use super::wire::{Empty, labels};
 use prost::Message;
@@ -101,9 +101,15 @@ fn runtime(namespace: &str) -> Runtime {
 }
 
 /// Asks for a container's facts and tells them; one that is gone already is known by its id.
-async fn tell(containerd: &Connection, link: &Link, namespace: &str, id: &ContainerId) -> Result<(), Failure> {
+async fn tell(
+    containerd: &Connection,
+    link: &Link,
+    namespace: &str,
+    id: &ContainerId,
+) -> Result<(), Failure> {
     let method = Method { path: GET, namespace: Some(namespace) };
-    let got: Option<GotContainer> = containerd.ask(method, GetContainer { id: id.as_str().into() }).await?;
+    let got = containerd.ask(method, GetContainer { id: id.as_str().into() }).await;
+    let got: Option<GotContainer> = link.spare(got)?;
     if let Some(stored) = got.and_then(|got| got.container) {
         let (container, cgroup, whole) = facts(id.clone(), runtime(namespace), &stored);
         if !whole {
@@ -200,7 +206,8 @@ fn facts(id: ContainerId, runtime: Runtime, stored: &Stored) -> (Container, Opti
     // Without Kubernetes, Docker and nerdctl the id is a name that somebody chose.
     let own = || (runtime == Runtime::Containerd && id.as_str().len() < 64).then(|| id.as_str().into());
     let name = facts.container.clone().or_else(|| annotation("container-name")).or_else(nerdctl);
-    let kind = kubernetes::find(all.clone(), "io.cri-containerd.kind").or_else(|| annotation("container-type"));
+    let kind =
+        kubernetes::find(all.clone(), "io.cri-containerd.kind").or_else(|| annotation("container-type"));
     let container = Container {
         name: name.or_else(own),
         image: annotation("image-name").or_else(|| clean::text(&stored.image)),
@@ -229,7 +236,8 @@ mod tests {
 
     #[test]
     fn a_plain_container_is_named_by_its_id_and_found_by_its_cgroup() {
-        let (id, stored) = stored("demo", &[], r#"{"linux":{"cgroupsPath":"/default/demo","x":1},"process":{}}"#);
+        let (id, stored) =
+            stored("demo", &[], r#"{"linux":{"cgroupsPath":"/default/demo","x":1},"process":{}}"#);
         let (container, cgroup, whole) = facts(id, Runtime::Containerd, &stored);
         assert_eq!(container.name.as_deref(), Some("demo"));
         assert_eq!(container.image.as_deref(), Some("docker.io/library/x:1"));
@@ -248,7 +256,10 @@ mod tests {
         let spec = r#"{"annotations":{"io.kubernetes.cri.image-name":"nginx:1.25","io.kubernetes.cri.sandbox-name":"other"}}"#;
         let (id, stored) = stored(&"a".repeat(64), &labels, spec);
         let (container, cgroup, _) = facts(id, Runtime::Containerd, &stored);
-        assert_eq!((container.name.as_deref(), container.image.as_deref()), (Some("nginx"), Some("nginx:1.25")));
+        assert_eq!(
+            (container.name.as_deref(), container.image.as_deref()),
+            (Some("nginx"), Some("nginx:1.25"))
+        );
         let pod = container.pod.expect("a pod");
         assert_eq!((pod.uid.as_str(), pod.name.as_deref()), ("u-1", Some("web-1")));
         assert_eq!((&pod.labels, cgroup), (&None, None), "a container does not tell its pod's labels");

@@ -10,8 +10,8 @@ use super::kubernetes;
 use super::link::{LIST, Link, Listed, in_time};
 use super::pace::{Due, Pace};
 use super::wire::cri::{
-    Container as Stored, ContainerStatus, Containers, Event, GetStatus, GotStatus, Image, Metadata, PodMetadata,
-    Sandbox, SandboxStatus, Sandboxes, Version,
+    Container as Stored, ContainerStatus, Containers, Event, GetStatus, GotStatus, Image, Metadata,
+    PodMetadata, Sandbox, SandboxStatus, Sandboxes, Version,
 };
 use super::wire::{Empty, Pair, labels};
 use serde::Deserialize;
@@ -90,7 +90,9 @@ async fn read_list(cri: &Connection, link: &Link) -> Result<Listed, Failure> {
         }
     }
     let containers: Containers = cri.ask(CONTAINERS, Empty {}).await?.unwrap_or_default();
-    for Stored { id, metadata, image, labels, .. } in containers.containers.into_iter().filter(|c| c.state == RUNNING) {
+    for Stored { id, metadata, image, labels, .. } in
+        containers.containers.into_iter().filter(|c| c.state == RUNNING)
+    {
         let Some(id) = link.id(&id) else { continue };
         link.tell(container(id.clone(), runtime, metadata, image, &labels), None);
         if !link.listed(&mut listed, id, runtime, None) {
@@ -122,7 +124,7 @@ async fn take(cri: &Connection, link: &Link, event: Event) -> Result<(), Failure
     }
     match event.kind {
         STARTED => {
-            let pid = pid(cri, &id, if of_sandbox { SANDBOX_STATUS } else { CONTAINER_STATUS }).await?;
+            let pid = pid(cri, link, &id, if of_sandbox { SANDBOX_STATUS } else { CONTAINER_STATUS }).await?;
             link.started(id, runtime, pid);
         }
         CREATED => {}
@@ -132,13 +134,18 @@ async fn take(cri: &Connection, link: &Link, event: Event) -> Result<(), Failure
 }
 
 /// The first process, if it still runs and the runtime says so.
-async fn pid(cri: &Connection, id: &ContainerId, method: &'static str) -> Result<Option<u32>, Failure> {
+async fn pid(
+    cri: &Connection,
+    link: &Link,
+    id: &ContainerId,
+    method: &'static str,
+) -> Result<Option<u32>, Failure> {
     #[derive(Deserialize)]
     struct Info {
         pid: Option<u32>,
     }
     let question = GetStatus { id: id.as_str().into(), verbose: true };
-    let got: Option<GotStatus> = cri.ask(method, question).await?;
+    let got: Option<GotStatus> = link.spare(cri.ask(method, question).await)?;
     let info = got.into_iter().flat_map(|got| got.info).find(|pair| pair.key == b"info");
     let pid = info.and_then(|pair| serde_json::from_slice::<Info>(&pair.value).ok()?.pid);
     Ok(pid.filter(|pid| *pid != 0))

@@ -6,7 +6,7 @@ use super::super::clean;
 use super::super::container::{Container, ContainerId, Runtime};
 use super::failure::Failure;
 use super::kubernetes;
-use super::link::{CALL, LIST, Link, Listed, in_time};
+use super::link::{CALL, HEAD, LIST, Link, Listed, in_time};
 use super::pace::{Due, Pace};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -18,7 +18,6 @@ use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::Path;
-use std::time::Duration;
 use tokio::net::UnixStream;
 
 /// Largest answer that is taken: some ten thousand containers with their labels.
@@ -26,9 +25,6 @@ const MAX_ANSWER: usize = 16 << 20;
 
 /// Longest event that is taken; it has the labels of one container.
 const MAX_EVENT: usize = 1 << 20;
-
-/// Docker sends the head of a stream at once; podman, until 4.x, with the first event.
-const HEAD: Duration = Duration::from_secs(1);
 
 const VERSION: &str = "/version";
 const LISTING: &str = "/containers/json";
@@ -71,7 +67,7 @@ struct Inspected {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 struct State {
-    pid: Option<u32>,
+    pid: Option<i64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -100,6 +96,7 @@ pub(super) async fn follow(socket: &Path, link: &mut Link) -> Result<Infallible,
     link.met(runtime, version.version.and_then(clean::text));
     // Before the list, so that nothing happens between the two unheard.
     let mut head = std::pin::pin!(request(socket, EVENTS));
+    // Docker sends the head at once; podman, until 4.x, with the first event.
     let early = tokio::time::timeout(HEAD, &mut head).await.ok().transpose()?;
     let mut pace = Pace::with_events();
     list(socket, link).await?;
@@ -154,9 +151,10 @@ async fn take(socket: &Path, link: &Link, line: &[u8]) -> Result<(), Failure> {
         "create" | "rename" => link.tell(facts(id, runtime, word("name"), word("image"), &all), None),
         "start" => {
             link.tell(facts(id.clone(), runtime, word("name"), word("image"), &all), None);
-            let state = read::<Inspected>(socket, &format!("/containers/{}/json", id.as_str())).await?;
-            let pid = state.and_then(|inspected| inspected.state.pid).filter(|pid| *pid != 0);
-            link.started(id, runtime, pid);
+            let inspected: Option<Inspected> =
+                link.spare(read(socket, &format!("/containers/{}/json", id.as_str())).await)?;
+            let pid = inspected.and_then(|inspected| u32::try_from(inspected.state.pid?).ok());
+            link.started(id, runtime, pid.filter(|pid| *pid != 0));
         }
         "die" | "died" | "destroy" | "remove" => link.ended(&id),
         _ => {}
@@ -164,10 +162,18 @@ async fn take(socket: &Path, link: &Link, line: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn facts(id: ContainerId, runtime: Runtime, name: Option<&str>, image: Option<&str>, labels: &Labels) -> Container {
-    let pairs = labels.iter().map(|(key, value)| (key.as_bytes(), value.as_deref().unwrap_or_default().as_bytes()));
+fn facts(
+    id: ContainerId,
+    runtime: Runtime,
+    name: Option<&str>,
+    image: Option<&str>,
+    labels: &Labels,
+) -> Container {
+    let pairs =
+        labels.iter().map(|(key, value)| (key.as_bytes(), value.as_deref().unwrap_or_default().as_bytes()));
     let facts = kubernetes::facts(pairs.clone());
-    let sandbox = kubernetes::find(pairs.clone(), "io.kubernetes.docker.type").as_deref() == Some("podsandbox");
+    let sandbox =
+        kubernetes::find(pairs.clone(), "io.kubernetes.docker.type").as_deref() == Some("podsandbox");
     let named = || clean::text(name?.trim_start_matches('/'));
     Container {
         name: if sandbox { None } else { facts.container.clone().or_else(named) },
@@ -202,8 +208,7 @@ async fn fetch<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<Option<
 
 /// A question on a connection of its own, answered as far as the head.
 async fn request(socket: &Path, path: &str) -> Result<Response<Incoming>, Failure> {
-    let stream =
-        UnixStream::connect(socket).await.map_err(|error| Failure::unreachable(socket, &error))?;
+    let stream = UnixStream::connect(socket).await.map_err(|error| Failure::unreachable(socket, &error))?;
     let broken = |error: hyper::Error| Failure::Refused("the question", error.to_string());
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     // It ends when the answer does; its error is an error of the answer too.

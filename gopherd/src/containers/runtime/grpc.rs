@@ -1,12 +1,11 @@
 //! Calls over a runtime's unix socket: one answer or a stream of messages, each within a time and a size.
 
 use super::failure::Failure;
-use super::link::{CALL, in_time};
+use super::link::{CALL, HEAD, in_time};
 use hyper::http::uri::PathAndQuery;
 use prost::Message;
 use std::path::Path;
 use std::pin::Pin;
-use std::time::Duration;
 use tonic::client::Grpc;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::{Channel, Endpoint};
@@ -15,10 +14,6 @@ use tonic_prost::ProstCodec;
 
 /// Largest message that is taken: the specification of one container, or the names of some ten thousand.
 const MAX_MESSAGE: usize = 4 << 20;
-
-/// A runtime that does not know a method says so at once; one that does sends the head of a stream with the first
-/// message, which may be hours away. Its subscription is certainly made by then.
-const HEAD: Duration = Duration::from_millis(250);
 
 /// A connection.
 #[derive(Clone, Debug)]
@@ -42,16 +37,23 @@ impl From<&'static str> for Method<'_> {
 impl Connection {
     pub(super) async fn open(socket: &Path) -> Result<Self, Failure> {
         // Asked first, because the transport's own error does not tell why.
-        tokio::net::UnixStream::connect(socket).await.map_err(|error| Failure::unreachable(socket, &error))?;
+        tokio::net::UnixStream::connect(socket)
+            .await
+            .map_err(|error| Failure::unreachable(socket, &error))?;
         let unreachable =
             |error: tonic::transport::Error| Failure::Unreachable(format!("{}: {error}", socket.display()));
-        let endpoint =
-            Endpoint::from_shared(format!("unix://{}", socket.display())).map_err(unreachable)?.connect_timeout(CALL);
+        let endpoint = Endpoint::from_shared(format!("unix://{}", socket.display()))
+            .map_err(unreachable)?
+            .connect_timeout(CALL);
         in_time(CALL, "connecting", async { endpoint.connect().await.map_err(unreachable) }).await.map(Self)
     }
 
     /// One answer; `None` if the runtime has no such thing.
-    pub(super) async fn ask<Q, A>(&self, method: impl Into<Method<'_>>, question: Q) -> Result<Option<A>, Failure>
+    pub(super) async fn ask<Q, A>(
+        &self,
+        method: impl Into<Method<'_>>,
+        question: Q,
+    ) -> Result<Option<A>, Failure>
     where
         Q: Message + 'static,
         A: Message + Default + 'static,
@@ -70,7 +72,11 @@ impl Connection {
     }
 
     /// A stream of answers; `None` if the runtime does not know the method.
-    pub(super) async fn stream<Q, A>(&self, path: &'static str, question: Q) -> Result<Option<Messages<A>>, Failure>
+    pub(super) async fn stream<Q, A>(
+        &self,
+        path: &'static str,
+        question: Q,
+    ) -> Result<Option<Messages<A>>, Failure>
     where
         Q: Message + 'static,
         A: Message + Default + 'static,
@@ -85,8 +91,9 @@ impl Connection {
                 Err(status) => Err(refused(path.into(), &status)),
             }
         });
+        // A runtime that does not know the method says so at once.
         match tokio::time::timeout(HEAD, &mut head).await {
-            Ok(answer) => Ok(answer?.map(|stream| Messages { path, state: Arrival::Open(stream) })),
+            Ok(answer) => Ok(answer?.map(|stream| Messages { path, state: Arrival::Open(Box::new(stream)) })),
             Err(_) => Ok(Some(Messages { path, state: Arrival::Awaited(head) })),
         }
     }
@@ -103,7 +110,7 @@ type Head<A> = Pin<Box<dyn Future<Output = Result<Option<Streaming<A>>, Failure>
 
 enum Arrival<A> {
     Awaited(Head<A>),
-    Open(Streaming<A>),
+    Open(Box<Streaming<A>>),
 }
 
 /// Messages that arrive one by one.
@@ -117,12 +124,14 @@ impl<A> Messages<A> {
     pub(super) async fn next(&mut self) -> Result<Option<A>, Failure> {
         if let Arrival::Awaited(head) = &mut self.state {
             match head.await? {
-                Some(stream) => self.state = Arrival::Open(stream),
+                Some(stream) => self.state = Arrival::Open(Box::new(stream)),
                 None => return Ok(None),
             }
         }
         match &mut self.state {
-            Arrival::Open(stream) => stream.message().await.map_err(|status| refused(self.path.into(), &status)),
+            Arrival::Open(stream) => {
+                stream.message().await.map_err(|status| refused(self.path.into(), &status))
+            }
             Arrival::Awaited(_) => Ok(None),
         }
     }

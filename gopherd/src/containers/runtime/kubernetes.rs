@@ -9,7 +9,8 @@ use std::sync::Arc;
 pub(super) type Label<'a> = (&'a [u8], &'a [u8]);
 
 /// Beginnings of the labels that the runtime or kubelet added; the others are the pod's own.
-const NOT_THE_PODS: [&[u8]; 4] = [b"io.kubernetes.", b"io.cri-containerd.", b"io.containerd.", b"annotation."];
+const NOT_THE_PODS: [&[u8]; 4] =
+    [b"io.kubernetes.", b"io.cri-containerd.", b"io.containerd.", b"annotation."];
 
 /// What is known of a pod before it is put together. Each may be absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

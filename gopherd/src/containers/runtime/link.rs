@@ -13,6 +13,10 @@ use std::time::Duration;
 /// How long one answer may take.
 pub(super) const CALL: Duration = Duration::from_secs(5);
 
+/// How long the head of a stream of events is waited for before the list is read. Some runtimes send it with the
+/// first event, which may be hours away; the subscription is made by then.
+pub(super) const HEAD: Duration = Duration::from_millis(250);
+
 /// How long a whole list may take.
 pub(super) const LIST: Duration = Duration::from_secs(30);
 
@@ -74,6 +78,17 @@ impl Link {
         self.registry.counts().lost(reason);
     }
 
+    /// The answer about one container. One that the runtime refuses to give costs its facts, not the connection.
+    pub(super) fn spare<T>(&self, answer: Result<Option<T>, Failure>) -> Result<Option<T>, Failure> {
+        match answer {
+            Err(Failure::Refused(..)) => {
+                self.lost("refused");
+                Ok(None)
+            }
+            answer => answer,
+        }
+    }
+
     pub(super) fn tell(&self, container: Container, cgroup: Option<SmolStr>) {
         self.registry.tell_from(Some(self.socket), Told { container, cgroup });
     }
@@ -91,7 +106,13 @@ impl Link {
     }
 
     /// A list has a container that runs; false when the list is longer than anybody needs.
-    pub(super) fn listed(&self, list: &mut Listed, id: ContainerId, runtime: Runtime, pid: Option<u32>) -> bool {
+    pub(super) fn listed(
+        &self,
+        list: &mut Listed,
+        id: ContainerId,
+        runtime: Runtime,
+        pid: Option<u32>,
+    ) -> bool {
         if list.0.len() >= MAX_LISTED && !list.0.contains(&id) {
             self.lost("list_too_long");
             return false;

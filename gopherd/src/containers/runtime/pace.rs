@@ -57,7 +57,8 @@ impl Pace {
 pub(super) fn jittered(wait: Duration) -> Duration {
     let mut byte = [0];
     // Without a random number there is no jitter, and all else works.
-    let share = rustix::rand::getrandom(&mut byte, rustix::rand::GetRandomFlags::NONBLOCK).map_or(0, |_| byte[0]);
+    let share =
+        rustix::rand::getrandom(&mut byte, rustix::rand::GetRandomFlags::NONBLOCK).map_or(0, |_| byte[0]);
     wait - wait / 4 * u32::from(share) / 255
 }
 
