@@ -327,6 +327,9 @@ mod tests {
         metrics.set_scope_targets(FEATURE, "process", 12);
         metrics.set_queue("pipeline", 1, 256);
         metrics.observe_scrape(std::time::Duration::from_millis(3));
+        let known = Containers::default();
+        known.started(crate::containers::ContainerId::new("demo").expect("an id"), 1);
+        metrics.watch_containers(known, Runtimes::default());
         (metrics, driver)
     }
 
@@ -351,6 +354,8 @@ mod tests {
                 ("gopherd_queue_capacity", &[("queue", "pipeline")], 256.0),
                 ("gopherd_series", &[("probe", FEATURE)], 5.0),
                 ("gopherd_series_limited_total", &[("probe", FEATURE)], 3.0),
+                ("gopherd_containers", &[("runtime", "unknown")], 1.0),
+                ("gopherd_containers_started_total", &[("runtime", "unknown")], 1.0),
                 ("gopherd_scrape_duration_seconds_count", &[], 1.0),
             ] {
                 assert_eq!(parsed.value(name, labels), Some(value), "{name} {labels:?}");

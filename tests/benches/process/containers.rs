@@ -65,13 +65,15 @@ fn answer(mut stream: UnixStream, list: &str) -> std::io::Result<()> {
 fn serve(socket: &Path) {
     let listener = UnixListener::bind(socket).expect("a socket");
     let list = std::sync::Arc::new(Value::Array((0..COUNT).map(container).collect()).to_string());
-    std::thread::spawn(move || {
+    let accepting = std::thread::Builder::new().name("stand-in".into()).spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let list = std::sync::Arc::clone(&list);
             // A daemon that has gone is the only error there is.
-            std::thread::spawn(move || drop(answer(stream, &list)));
+            let answering = std::thread::Builder::new().name("answer".into());
+            answering.spawn(move || drop(answer(stream, &list))).expect("a thread for an answer");
         }
     });
+    accepting.expect("a thread for the stand-in");
 }
 
 /// Adds memory and CPU.
