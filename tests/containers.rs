@@ -84,8 +84,9 @@ impl Watched {
         });
     }
 
-    fn started(&self, runtime: &str) -> u64 {
-        self.registry.counts().begun().get(runtime).copied().unwrap_or(0)
+    fn started(&self, runtime: &str) -> usize {
+        let count = self.registry.counts().begun().get(runtime).copied().unwrap_or(0);
+        usize::try_from(count).expect("a small number")
     }
 
     /// The first process that was told of a container.
@@ -215,14 +216,14 @@ fn a_containers_facts_from_docker_come_from_its_list_and_its_events_and_follow_a
 }
 
 /// Of a runtime's containers that live for a fifth of a second each, as many at a time as a small machine starts.
-const SHORT_LIVED: u64 = 200;
-const AT_A_TIME: u64 = 4;
+const SHORT_LIVED: usize = 200;
+const AT_A_TIME: usize = 4;
 
-fn crowd(one: impl Fn(u64) + Sync) {
+fn crowd(one: impl Fn(usize) + Sync) {
     std::thread::scope(|scope| {
         for first in 0..AT_A_TIME {
             let one = &one;
-            scope.spawn(move || (first..SHORT_LIVED).step_by(4).for_each(one));
+            scope.spawn(move || (first..SHORT_LIVED).step_by(AT_A_TIME).for_each(one));
         }
     });
 }
@@ -241,11 +242,28 @@ fn two_hundred_containers_that_live_for_a_fifth_of_a_second_are_all_seen() {
     });
     watched.runs("containerd", 0);
     assert_eq!(watched.started("containerd"), SHORT_LIVED);
+    assert_eq!(watched.registry.counts().losses(), [].into());
     for n in 0..SHORT_LIVED {
         let name = format!("short{n}");
         assert_eq!(watched.known(&name).and_then(|c| c.name.clone()).as_deref(), Some(name.as_str()));
         assert!(watched.first_process(&name) > 1);
     }
+}
+
+#[test]
+fn as_many_of_dockers_are_seen_by_its_events() {
+    let dir = home();
+    let containerd = Containerd::start(&dir.path().join("c"));
+    let docker = Dockerd::start(&dir.path().join("d"), &containerd);
+    let watched = watch(&Sockets { docker: vec![docker.socket()], ..Sockets::default() });
+    crowd(|n| {
+        let id = docker.create(&format!("short{n}"), &json!({}), &["/bin/busybox", "sleep", "0.2"]);
+        docker.begin(&id);
+        docker.api().send("POST", &format!("/containers/{id}/wait"), &[], "").expect(200);
+        docker.remove(&id);
+    });
+    watched.runs("docker", 0);
+    assert_eq!(watched.started("docker"), SHORT_LIVED);
     assert_eq!(watched.registry.counts().losses(), [].into());
 }
 

@@ -4,7 +4,8 @@
 //! Owns their start, end and configuration. Nothing is shared with runtimes that the machine may run already.
 
 use crate::process::{Background, command, text_of};
-use crate::{Client, eventually};
+use crate::wait::DEADLINE;
+use crate::{Client, eventually, within};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -154,17 +155,18 @@ impl Drop for Containerd {
                 drop(self.ctr(namespace, &["tasks", "rm", "-f", name]).output());
             }
         }
-        // What is mounted below the folder would be in the way of removing it.
-        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        let home = self.home.display().to_string();
-        let below: Vec<&str> = mounts
-            .lines()
-            .filter_map(|line| line.split(' ').nth(1))
-            .filter(|at| at.starts_with(&home))
-            .collect();
-        for mount in below.into_iter().rev() {
-            drop(command("umount").args(["-l", mount]).output());
-        }
+        drop(self.process.take());
+        unmount_below(&self.home);
+    }
+}
+
+/// What is mounted below a folder would be in the way of removing it.
+fn unmount_below(home: &Path) {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let paths = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+    let below: Vec<&str> = paths.filter(|path| Path::new(path).starts_with(home)).collect();
+    for mount in below.into_iter().rev() {
+        drop(command("umount").args(["-l", mount]).output());
     }
 }
 
@@ -245,5 +247,21 @@ impl Dockerd {
     #[track_caller]
     pub fn remove(&self, id: &str) {
         self.api().send("DELETE", &format!("/containers/{id}?force=1"), &[], "").expect(204);
+    }
+}
+
+impl Drop for Dockerd {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let list = self.api().try_send("GET", "/containers/json?all=1", &[], Vec::new());
+            let list = list.ok().and_then(|list| serde_json::from_slice::<Value>(&list.body).ok());
+            for id in list.iter().filter_map(Value::as_array).flatten().filter_map(|row| row["Id"].as_str()) {
+                drop(self.api().try_send("DELETE", &format!("/containers/{id}?force=1"), &[], Vec::new()));
+            }
+            // It unmounts what it mounted if it may end by itself.
+            process.signal(rustix::process::Signal::TERM);
+            within(DEADLINE, || process.ended());
+        }
+        unmount_below(&self.home);
     }
 }
