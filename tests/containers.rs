@@ -193,7 +193,7 @@ fn a_containers_facts_from_docker_come_from_its_list_and_its_events_and_follow_a
     let podded = docker.create("k8s_nginx_web-1_shop_0", &labels, &sleep);
     docker.begin(&podded);
     let pid = watched.first_process(&podded);
-    assert_eq!(watched.place(pid), [podded.clone()]);
+    assert_eq!(watched.place(pid), std::slice::from_ref(&podded));
     watched.runs("docker", 2);
     let fact = |id: &str| {
         watched.known(id).map(|c| (c.name.clone().unwrap_or_default(), c.image.clone().unwrap_or_default()))

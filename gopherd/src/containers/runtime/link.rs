@@ -129,6 +129,8 @@ impl Link {
         }
         if !self.connected {
             self.connected = true;
+            let (runtime, containers) = (self.runtime.as_str(), list.0.len());
+            tracing::info!(runtime, containers, "a container runtime is followed");
             self.status.set(self.socket, |socket| socket.state = SocketState::Connected);
         }
     }
