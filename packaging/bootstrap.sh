@@ -75,6 +75,12 @@ if [ "$what" = test ]; then
 	need zstd zstd zstd
 	need gzip gzip gzip
 	need shellcheck shellcheck ShellCheck
+	# Real container runtimes for the tests of containers, and busybox for their image. They need their libraries and
+	# each other, so they are installed; on a machine with systemd they start, and the tests leave those alone.
+	need containerd containerd containerd
+	need runc runc runc
+	need dockerd docker.io moby-engine
+	[ -x /bin/busybox ] || [ -x /usr/bin/busybox ] || missing="$missing busybox-static:busybox"
 	have promtool || unpack="$unpack prometheus"
 fi
 if [ "$what" != run ]; then

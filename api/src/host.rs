@@ -30,7 +30,7 @@ pub struct Capabilities {
     /// The limit of locked memory that BPF maps count against; absent when they do not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memlock_bytes: Option<u64>,
-    /// Container runtimes that answer.
+    /// Container runtimes that were found.
     pub container_runtimes: Vec<ContainerRuntime>,
     /// Capabilities that the daemon holds and raises when it needs them, as `CAP_BPF`.
     pub capabilities: Vec<String>,
@@ -51,8 +51,16 @@ pub struct Support {
 pub struct ContainerRuntime {
     /// `containerd`, `docker`, …
     pub name: String,
-    /// The socket that it answers on.
+    /// The version that it told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The socket that it is known by, as configured.
     pub socket: String,
+    /// Whether its list was read and its events are followed.
+    pub connected: bool,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// Whether the daemon does its work.

@@ -6,6 +6,7 @@
 
 use crate::cli::Cli;
 use crate::config::{Config, InitSource, Loaded, find, load};
+use crate::containers::{Registry, Runtimes};
 use crate::http::{Addresses, ENCODERS, Parts, Servers, Sockets};
 use crate::lock::InstanceLock;
 use crate::logging::{self, LogControl};
@@ -183,6 +184,10 @@ impl App {
             Arc::new(channels::Channels::open(&config, Arc::clone(&store), Arc::clone(&own), &readiness));
         let (outlet, deliveries) = pipeline::queue();
 
+        let containers = Registry::default();
+        let runtimes = Runtimes::start(&config.containers, &host, &containers, &readiness);
+        own.watch_containers(containers, runtimes.clone());
+
         // The engine reports to the manager, which asks the engine: the way back is set once both are there.
         let back: Arc<std::sync::OnceLock<Handle>> = Arc::default();
         let on_change = {
@@ -240,6 +245,7 @@ impl App {
             manager: manager.clone(),
             metrics: Arc::new(shown),
             targets: Arc::new(serving::ScopeTargets(scope.clone())),
+            runtimes: Arc::new(serving::FoundRuntimes(runtimes)),
             readiness: readiness.clone(),
             saver: Arc::new(start_set),
             log_level: Arc::new(log.clone()),

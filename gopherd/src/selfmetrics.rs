@@ -3,11 +3,14 @@
 //! elsewhere already (a probe's [`Gauges`], a sink's [`SinkCounts`], the store) are read when they are asked
 //! for.
 
+mod containers;
 mod process;
 
+use crate::containers::{Registry as Containers, Runtimes};
 use crate::expose::Format;
 use crate::sinks::SinkCounts;
 use crate::store::{Ingested, Store};
+use containers::ContainerMetrics;
 use probe_core::Batch;
 use probe_kit::link::{Gauges, IN_FLIGHT};
 use process::ProcessMetrics;
@@ -40,6 +43,7 @@ pub struct SelfMetrics {
     series: IntGaugeVec,
     series_limited: IntCounterVec,
     scrape_duration: Histogram,
+    containers: ContainerMetrics,
     process: ProcessMetrics,
     sources: Mutex<Sources>,
 }
@@ -48,6 +52,7 @@ pub struct SelfMetrics {
 struct Sources {
     probes: Vec<(&'static str, Arc<Gauges>)>,
     sinks: Vec<(&'static str, Arc<SinkCounts>)>,
+    containers: Option<(Containers, Runtimes)>,
 }
 
 fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: Result<C>) -> Result<C> {
@@ -118,6 +123,7 @@ impl SelfMetrics {
                 &["probe"],
             )?,
             scrape_duration: register(&registry, Histogram::with_opts(scrape))?,
+            containers: ContainerMetrics::new(&registry)?,
             process: ProcessMetrics::new(&registry)?,
             sources: Mutex::default(),
             registry,
@@ -136,6 +142,12 @@ impl SelfMetrics {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         sources.sinks.retain(|(known, _)| *known != sink);
         sources.sinks.push((sink, counts));
+    }
+
+    /// From now on shows the containers that are known and the runtimes that tell about them.
+    pub fn watch_containers(&self, known: Containers, runtimes: Runtimes) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.containers = Some((known, runtimes));
     }
 
     /// The probe is in `state` now, which is one of `states`.
@@ -201,6 +213,9 @@ impl SelfMetrics {
         let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         sources.probes.iter().for_each(|(probe, gauges)| self.read_probe(probe, gauges));
         sources.sinks.iter().for_each(|(sink, counts)| self.read_sink(sink, counts));
+        if let Some((known, runtimes)) = &sources.containers {
+            self.containers.read(known, runtimes);
+        }
         for feature in store.stats().features {
             self.series.with_label_values(&[feature.feature]).set(gauge(feature.series));
             raise(&self.series_limited.with_label_values(&[feature.feature]), feature.limited_total);
@@ -312,6 +327,9 @@ mod tests {
         metrics.set_scope_targets(FEATURE, "process", 12);
         metrics.set_queue("pipeline", 1, 256);
         metrics.observe_scrape(std::time::Duration::from_millis(3));
+        let known = Containers::default();
+        known.started(crate::containers::ContainerId::new("demo").expect("an id"), 1);
+        metrics.watch_containers(known, Runtimes::default());
         (metrics, driver)
     }
 
@@ -336,6 +354,8 @@ mod tests {
                 ("gopherd_queue_capacity", &[("queue", "pipeline")], 256.0),
                 ("gopherd_series", &[("probe", FEATURE)], 5.0),
                 ("gopherd_series_limited_total", &[("probe", FEATURE)], 3.0),
+                ("gopherd_containers", &[("runtime", "unknown")], 1.0),
+                ("gopherd_containers_started_total", &[("runtime", "unknown")], 1.0),
                 ("gopherd_scrape_duration_seconds_count", &[], 1.0),
             ] {
                 assert_eq!(parsed.value(name, labels), Some(value), "{name} {labels:?}");

@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 
 pub mod bracket;
+pub mod cri;
 pub mod daemon;
 pub mod disk;
 pub mod http;
 pub mod process;
+pub mod runtimes;
 pub mod scrape;
 pub mod wait;
 

@@ -23,6 +23,10 @@ const fn seconds(s: u64) -> Duration {
     Duration::from_secs(s)
 }
 
+fn sockets(paths: &[&str]) -> Vec<String> {
+    paths.iter().map(|path| (*path).to_owned()).collect()
+}
+
 section! {
     /// The daemon as a whole.
     GLOBAL: Global [global] of Config {
@@ -204,6 +208,24 @@ section! {
 }
 
 section! {
+    /// The sockets of container runtimes, which tell names, images and pods; below global.host_path. Those that
+    /// stand here by default are looked for and not missed; one that you write must answer, or readyz says so.
+    CONTAINERS: Containers [containers] of Config {
+        /// Whether the runtimes are asked. Without them a container is known by the id in its cgroup's path.
+        enabled: bool = true => Bool(), ours = true;
+        /// Sockets that speak containerd's own API. It covers Kubernetes over containerd.
+        containerd: Vec<String> = sockets(&["/run/containerd/containerd.sock", "/run/k3s/containerd/containerd.sock"])
+            => Texts(TextRule::Socket, 8), ours = true;
+        /// Sockets that speak the Kubernetes container runtime interface, version 1.
+        cri: Vec<String> = sockets(&["/run/crio/crio.sock", "/run/isulad.sock"])
+            => Texts(TextRule::Socket, 8), ours = true;
+        /// Sockets that speak Docker's API, as podman's service does too.
+        docker: Vec<String> = sockets(&["/run/docker.sock", "/run/podman/podman.sock"])
+            => Texts(TextRule::Socket, 8), ours = true;
+    }
+}
+
+section! {
     /// The daemon's own directories.
     PATHS: Paths [paths] of Config {
         /// Process id, lock and control socket.
@@ -311,6 +333,7 @@ pub static SECTIONS: &[Section] = &[
     sect("meta", None, &META),
     sect("logs", None, &LOGS),
     sect("kafka", None, &KAFKA),
+    sect("containers", None, &CONTAINERS),
     sect("spool", None, &SPOOL),
     sect("limits", None, &LIMITS),
     sect("limits.budget", None, &BUDGET),

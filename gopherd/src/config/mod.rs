@@ -28,8 +28,8 @@ mod words;
 
 pub use fault::{Fault, Origin};
 pub use keys::{
-    Budget, ClientRole, Event, Global, Imdb, Kafka, Limits, Logs, Meta, Metric, Paths, ProbesInit,
-    RestApiServer, Spool, WebServer, Webhook,
+    Budget, ClientRole, Containers, Event, Global, Imdb, Kafka, Limits, Logs, Meta, Metric, Paths,
+    ProbesInit, RestApiServer, Spool, WebServer, Webhook,
 };
 pub use load::{Format, InitSource, Loaded, Rejected, SourceFile, Sources, load};
 pub use words::{
@@ -63,6 +63,8 @@ pub struct Config {
     pub logs: Logs,
     /// Kafka brokers.
     pub kafka: Kafka,
+    /// Sockets of container runtimes.
+    pub containers: Containers,
     /// The spool.
     pub spool: Spool,
     /// Where events are posted to.

@@ -26,6 +26,7 @@ impl TextRule {
             Self::Host => "a host name",
             Self::Capability => "the name of a capability, as in CAP_BPF",
             Self::Url => "an address that starts with https:// or http://",
+            Self::Socket => "an absolute path, at most 107 bytes",
         }
     }
 }
@@ -61,6 +62,10 @@ pub(super) fn check_text(rule: TextRule, text: &str) -> Result<String, String> {
             text.len() <= 2048
                 && text.bytes().all(|b| b.is_ascii_graphic())
                 && host.is_some_and(|host| !host.is_empty() && !host.starts_with('/'))
+        }
+        // What a socket address of the kernel holds.
+        TextRule::Socket => {
+            (2..=107).contains(&text.len()) && text.starts_with('/') && !text.contains(char::is_control)
         }
     };
     if good { Ok(text.to_owned()) } else { refused() }
@@ -137,6 +142,8 @@ mod tests {
             (TextRule::Capability, "CAP_SYS_PTRACE", "CAP_SYS_TRACE"),
             (TextRule::Url, "https://h/x?y", "ftp://h"),
             (TextRule::Url, "http://h", "https:///x"),
+            (TextRule::Socket, "/run/docker.sock", "run/docker.sock"),
+            (TextRule::Socket, "/x", "unix:///run/docker.sock"),
         ] {
             assert_eq!(check_text(rule, good).as_deref(), Ok(good), "{rule:?}");
             assert!(check_text(rule, bad).is_err(), "{rule:?} {bad}");

@@ -34,6 +34,8 @@ pub enum TextRule {
     Capability,
     /// A web address that is posted to.
     Url,
+    /// A unix socket.
+    Socket,
 }
 
 /// The shape and range of a key, with the place of its value.

@@ -45,8 +45,24 @@ pub enum Runtime {
     Docker,
     /// Podman.
     Podman,
+    /// iSulad, openEuler's engine.
+    Isulad,
     /// The path names a container and not whose it is.
     Unknown,
+}
+
+impl Runtime {
+    /// Its name in metrics and documents.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Containerd => "containerd",
+            Self::CriO => "cri-o",
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+            Self::Isulad => "isulad",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// A Kubernetes pod.
@@ -62,6 +78,23 @@ pub struct Pod {
     pub labels: Option<BTreeMap<SmolStr, SmolStr>>,
 }
 
+impl Pod {
+    /// A pod of which the uid is all that is known.
+    pub(super) fn nameless(uid: SmolStr) -> Self {
+        Self { uid, name: None, namespace: None, labels: None }
+    }
+
+    /// What `self` says, and where it is silent what `known` said: a source that knows less takes nothing away.
+    pub(super) fn over(self, known: &Self) -> Self {
+        Self {
+            uid: self.uid,
+            name: self.name.or_else(|| known.name.clone()),
+            namespace: self.namespace.or_else(|| known.namespace.clone()),
+            labels: self.labels.or_else(|| known.labels.clone()),
+        }
+    }
+}
+
 /// A container. Values from runtimes are valid UTF-8 without control characters, at most 1,024 bytes each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
@@ -75,4 +108,48 @@ pub struct Container {
     pub image: Option<SmolStr>,
     /// The pod it belongs to.
     pub pod: Option<Arc<Pod>>,
+}
+
+impl Container {
+    /// A container of which the id is all that is known.
+    pub(super) fn nameless(id: ContainerId, runtime: Runtime) -> Self {
+        Self { id, runtime, name: None, image: None, pod: None }
+    }
+
+    /// What `self` says, and where it is silent what `known` said.
+    pub(super) fn over(self, known: &Self) -> Self {
+        Self {
+            id: self.id,
+            runtime: if self.runtime == Runtime::Unknown { known.runtime } else { self.runtime },
+            name: self.name.or_else(|| known.name.clone()),
+            image: self.image.or_else(|| known.image.clone()),
+            pod: self.pod.or_else(|| known.pod.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_text_that_some_runtime_uses_and_its_short_form_has_twelve_characters() {
+        let id = ContainerId::new(&"ab".repeat(32)).expect("an id");
+        assert_eq!((id.as_str().len(), id.short()), (64, "abababababab"));
+        assert_eq!(ContainerId::new("demo").expect("a name").short(), "demo");
+        for bad in ["", "a b", "a\"b", "a/b", "ü", "a\n", &"x".repeat(129)] {
+            assert_eq!(ContainerId::new(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_source_that_knows_less_takes_nothing_away() {
+        let id = ContainerId::new("demo").expect("a name");
+        let known =
+            Container { name: Some("web".into()), ..Container::nameless(id.clone(), Runtime::Docker) };
+        let told = Container { image: Some("i".into()), ..Container::nameless(id, Runtime::Unknown) };
+        let both = told.over(&known);
+        assert_eq!((both.name.as_deref(), both.image.as_deref()), (Some("web"), Some("i")));
+        assert_eq!(both.runtime, Runtime::Docker);
+    }
 }

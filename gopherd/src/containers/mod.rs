@@ -6,13 +6,19 @@
 //!
 //! ```text
 //!  /proc/<pid>/cgroup ─► identity ─┐
-//!                                  ├─► Registry ─► scope (selectors), pipeline (labels), targets
+//!                                  ├─► Registry (shelf) ─► scope (selectors), pipeline (labels), targets
 //!  sockets of runtimes ─► runtime ─┘      └─ News ─► scope
 //! ```
 
+mod clean;
 mod container;
+mod counts;
 mod identity;
 mod registry;
+mod runtime;
+mod shelf;
 
 pub use container::{Container, ContainerId, Pod, Runtime};
+pub use counts::{Counts, Tally};
 pub use registry::{News, OnNews, Place, Registry};
+pub use runtime::{Protocol, Runtimes, Socket, SocketState, Target};

@@ -1,16 +1,17 @@
 //! Every container that is known: what the runtimes told, found by id and by the cgroup of a process.
 //!
 //! Readers (labels, selectors) never wait for a runtime. What no runtime told is as much as the path gives away.
+//! Owns the lock, the revision and who is told; what is kept and for how long is the `shelf`'s.
 
-use super::container::{Container, ContainerId, Pod};
-use super::identity::{self, Named};
-use hashbrown::HashMap;
-use smol_str::SmolStr;
+use super::container::{Container, ContainerId, Runtime};
+use super::counts::Counts;
+use super::identity;
+use super::shelf::{Outcome, Shelf, Source, Told};
+use hashbrown::HashSet;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-
-/// Containers that are kept.
-const CAPACITY: usize = 4096;
+use std::time::Instant;
 
 /// The containers that a process is in, the innermost first; empty for a process in none. A selector that names
 /// any of them matches; the labels are those of the first.
@@ -35,9 +36,10 @@ pub type OnNews = Box<dyn Fn(News) + Send + Sync>;
 
 #[derive(Default)]
 struct Shared {
-    by_id: RwLock<HashMap<ContainerId, Arc<Container>>>,
+    shelf: RwLock<Shelf>,
     revision: AtomicU64,
     on_news: OnceLock<OnNews>,
+    counts: Counts,
 }
 
 /// Handle of the registry; any thread may use it.
@@ -59,16 +61,38 @@ impl Registry {
 
     /// Where a process is whose `/proc/<pid>/cgroup` has this text. A container that nobody told about is known
     /// from then on by what its path gives away.
+    ///
+    /// Of several hierarchies the one that names most containers counts (the first of those): a runtime may leave
+    /// the unified one of a hybrid host, or one that it does not manage, at the root.
     pub fn place(&self, cgroups: &str) -> Place {
-        let paths = cgroups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
-        let named = paths.map(identity::named).find(|named| !named.is_empty()).unwrap_or_default();
-        named.iter().for_each(|named| self.see(named));
-        named.into_iter().map(|named| named.id).collect()
+        let paths =
+            cgroups.lines().filter_map(|line| line.splitn(3, ':').nth(2)).map(identity::from_the_root);
+        let mut best = (Vec::new(), true);
+        let mut best_named = Vec::new();
+        {
+            let shelf = self.shelf();
+            for path in paths {
+                let named = identity::named(path);
+                let inside = shelf.inside(path, &named);
+                if inside.0.len() > best.0.len() {
+                    (best, best_named) = (inside, named);
+                }
+            }
+        }
+        let (inside, known) = best;
+        if !known {
+            let now = Instant::now();
+            for named in &best_named {
+                let outcome = self.change(|shelf| shelf.see(named, now));
+                self.announce(&named.id, outcome);
+            }
+        }
+        inside.into()
     }
 
     /// What is known about a container.
     pub fn get(&self, id: &ContainerId) -> Option<Arc<Container>> {
-        self.0.by_id.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.shelf().get(id).cloned()
     }
 
     /// Another number whenever anything about any container has changed, so that a reader can keep what it made.
@@ -78,7 +102,7 @@ impl Registry {
 
     /// Containers that are known.
     pub fn len(&self) -> usize {
-        self.0.by_id.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.shelf().len()
     }
 
     /// Whether none is known.
@@ -86,34 +110,108 @@ impl Registry {
         self.len() == 0
     }
 
-    /// Takes over what a runtime tells about a container.
+    /// Containers that run, by the name of their runtime, as the runtimes told.
+    pub fn running(&self) -> BTreeMap<&'static str, usize> {
+        self.shelf().running()
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> &Counts {
+        &self.0.counts
+    }
+
+    /// Takes over what a runtime tells about a container. What it is silent about stays as it was known.
     pub fn tell(&self, container: Container) {
-        let id = container.id.clone();
-        {
-            let mut by_id = self.0.by_id.write().unwrap_or_else(PoisonError::into_inner);
-            if by_id.get(&id).is_some_and(|known| **known == container)
-                || (by_id.len() >= CAPACITY && !by_id.contains_key(&id))
-            {
-                return;
-            }
-            by_id.insert(id.clone(), Arc::new(container));
-        }
-        self.0.revision.fetch_add(1, Ordering::AcqRel);
-        self.news(News::Changed(id));
+        self.tell_from(None, Told { container, cgroup: None });
     }
 
     /// A runtime says that a container's first process runs.
     pub fn started(&self, id: ContainerId, pid: u32) {
-        self.news(News::Started { id, pid });
+        self.started_from(None, id, Runtime::Unknown, Some(pid));
     }
 
-    fn see(&self, named: &Named) {
-        if self.get(&named.id).is_some() {
-            return;
+    /// A container ended. It stays known until its last sample can have been labelled.
+    pub fn ended(&self, id: &ContainerId) {
+        let now = Instant::now();
+        self.change(|shelf| shelf.end(id, now));
+    }
+
+    pub(super) fn tell_from(&self, source: Option<Source>, told: Told) {
+        let (id, now) = (told.container.id.clone(), Instant::now());
+        let (outcome, others) = self.change(|shelf| shelf.tell(source, told, now));
+        self.announce(&id, outcome);
+        for other in others {
+            self.announce(&other, Outcome { changed: true, ..Outcome::default() });
         }
-        let pod = named.pod.clone().map(pod);
-        let Named { id, runtime, .. } = named.clone();
-        self.tell(Container { id, runtime, name: None, image: None, pod });
+    }
+
+    /// A container began to run; its first process is not known when it ended before anybody could ask.
+    pub(super) fn started_from(
+        &self,
+        source: Option<Source>,
+        id: ContainerId,
+        runtime: Runtime,
+        pid: Option<u32>,
+    ) {
+        if self.run(source, &id, runtime) {
+            self.0.counts.started(self.get(&id).map_or(runtime, |container| container.runtime));
+        }
+        // Of a container that ran already too: another of the runtime's sockets may not have known the process.
+        if let Some(pid) = pid {
+            self.news(News::Started { id, pid });
+        }
+    }
+
+    /// A list has a container that runs, perhaps for long.
+    pub(super) fn found_running(&self, source: Source, id: ContainerId, runtime: Runtime, pid: Option<u32>) {
+        let new = self.run(Some(source), &id, runtime);
+        if let Some(pid) = pid.filter(|_| new) {
+            self.news(News::Started { id, pid });
+        }
+    }
+
+    /// Notes that it runs; false if that was known.
+    fn run(&self, source: Option<Source>, id: &ContainerId, runtime: Runtime) -> bool {
+        let now = Instant::now();
+        let outcome = self.change(|shelf| shelf.run(source, id, runtime, now));
+        self.announce(id, outcome);
+        outcome.began
+    }
+
+    /// Whether a runtime told about the container, and it has not ended.
+    pub(super) fn is_told(&self, id: &ContainerId) -> bool {
+        self.shelf().is_told(id)
+    }
+
+    /// What `source` told about and does not list any more has ended.
+    pub(super) fn reconcile(&self, source: Source, listed: &HashSet<ContainerId>) {
+        let now = Instant::now();
+        self.change(|shelf| shelf.reconcile(source, listed, now));
+    }
+
+    /// Forgets what ended long enough ago.
+    pub(super) fn sweep(&self) {
+        let now = Instant::now();
+        self.change(|shelf| shelf.sweep(now));
+    }
+
+    fn shelf(&self) -> std::sync::RwLockReadGuard<'_, Shelf> {
+        self.0.shelf.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Shelf) -> T) -> T {
+        change(&mut self.0.shelf.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Says what came of it, without the lock: whoever listens may ask the registry.
+    fn announce(&self, id: &ContainerId, outcome: Outcome) {
+        if outcome.refused {
+            self.0.counts.lost("full");
+        }
+        if outcome.changed {
+            self.0.revision.fetch_add(1, Ordering::AcqRel);
+            self.news(News::Changed(id.clone()));
+        }
     }
 
     fn news(&self, news: News) {
@@ -123,7 +221,6 @@ impl Registry {
     }
 }
 
-/// A pod of which the path is all that is known.
-fn pod(uid: SmolStr) -> Arc<Pod> {
-    Arc::new(Pod { uid, name: None, namespace: None, labels: None })
-}
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

@@ -44,7 +44,9 @@ pub(crate) mod testing;
 
 pub use listen::{Addresses, BindError, Sockets};
 pub use openapi::openapi;
-pub use parts::{ENCODERS, Exposition, LogLevel, Metrics, Parts, SaveError, Saver, Targets, View};
+pub use parts::{
+    ContainerRuntimes, ENCODERS, Exposition, LogLevel, Metrics, Parts, SaveError, Saver, Targets, View,
+};
 pub use routes::{metrics, rest};
 pub use sending::Sending;
 pub use serve::{Limits, Servers, serve};

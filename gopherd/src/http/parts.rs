@@ -76,6 +76,12 @@ pub trait LogLevel: Send + Sync {
     fn set(&self, level: gopher_api::LogLevel);
 }
 
+/// The container runtimes, as far as HTTP shows them.
+pub trait ContainerRuntimes: Send + Sync {
+    /// Those that were found.
+    fn list(&self) -> Vec<gopher_api::ContainerRuntime>;
+}
+
 /// Everything that handlers are given.
 #[derive(Clone)]
 pub struct Parts {
@@ -85,6 +91,8 @@ pub struct Parts {
     pub metrics: Arc<dyn Metrics>,
     /// The scope engine.
     pub targets: Arc<dyn Targets>,
+    /// The container runtimes.
+    pub runtimes: Arc<dyn ContainerRuntimes>,
     /// Whether the daemon is ready, and what is wrong with it.
     pub readiness: Readiness,
     /// Writes probes.init.

@@ -146,6 +146,18 @@ impl Targets for Beside {
     }
 }
 
+impl super::ContainerRuntimes for Beside {
+    fn list(&self) -> Vec<gopher_api::ContainerRuntime> {
+        vec![gopher_api::ContainerRuntime {
+            name: "containerd".into(),
+            version: Some("1.6.20".into()),
+            socket: "/run/containerd/containerd.sock".into(),
+            connected: true,
+            error: None,
+        }]
+    }
+}
+
 impl Saver for Beside {
     fn save(&self) -> Result<Saved, SaveError> {
         self.saved.lock().expect("saved").clone()
@@ -179,6 +191,7 @@ pub(crate) fn parts_with(start_deadline: Duration, saved: Result<Saved, SaveErro
         manager,
         metrics: Arc::<Beside>::clone(&beside),
         targets: Arc::<Beside>::clone(&beside),
+        runtimes: Arc::<Beside>::clone(&beside),
         readiness,
         saver: Arc::<Beside>::clone(&beside),
         log_level: beside,

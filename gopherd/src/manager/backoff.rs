@@ -1,4 +1,4 @@
-//! When a failed probe is tried again.
+//! When what failed is tried again: a probe, a container runtime.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ const LONGEST: Duration = Duration::from_secs(64);
 pub(super) const RECOVERED: Duration = Duration::from_secs(128);
 
 /// How long to wait before try number `attempts` + 1: 1, 2, 4 … 64 s.
-pub(super) fn wait(attempts: u32) -> Duration {
+pub(crate) fn wait(attempts: u32) -> Duration {
     Duration::from_secs(1 << attempts.saturating_sub(1).min(6)).min(LONGEST)
 }
 

@@ -6,7 +6,7 @@
 //! with samples (`store`); it reaches those through [`World`]. The policy is in `admit`, without I/O.
 
 mod admit;
-mod backoff;
+pub(crate) mod backoff;
 mod changes;
 mod core;
 mod operation;

@@ -1,9 +1,11 @@
 //! What the HTTP handlers read, answered by the real parts: the store's text, the scope's targets, the log's
-//! level. Owns no data; the traits are `http`'s.
+//! level, the container runtimes. Owns no data; the traits are `http`'s.
 
 mod log_level;
+mod runtimes;
 mod shown;
 mod targets;
 
+pub use runtimes::FoundRuntimes;
 pub use shown::Shown;
 pub use targets::ScopeTargets;

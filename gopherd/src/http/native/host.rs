@@ -7,17 +7,7 @@ use crate::http::query::{self, Nothing};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use gopher_api::{Capabilities, ContainerRuntime, Support};
-use probe_core::Env;
 use probe_kit::kernel::{AttachKind, Helper, MapKind, Missing, Requirement, host, kernel};
-
-/// Sockets by which container runtimes are known, below the host's root.
-const RUNTIMES: &[(&str, &str)] = &[
-    ("containerd", "run/containerd/containerd.sock"),
-    ("cri-o", "run/crio/crio.sock"),
-    ("docker", "run/docker.sock"),
-    ("isulad", "run/isulad.sock"),
-    ("podman", "run/podman/podman.sock"),
-];
 
 /// The kernel and the host.
 #[utoipa::path(get, path = "/api/v1/capabilities", operation_id = "get_capabilities", tag = "daemon", responses(
@@ -30,20 +20,19 @@ pub(in crate::http) async fn capabilities(
 ) -> Result<HttpResponse, Refusal> {
     let Nothing {} = query::parse(&request)?;
     // The first time programs are loaded and attached to find out: some tens of milliseconds.
-    let env = parts.env.clone();
-    let found = web::block(move || look(&env)).await.map_err(|error| {
+    let runtimes = parts.runtimes.list();
+    let found = web::block(move || look(runtimes)).await.map_err(|error| {
         tracing::error!(%error, "asking the kernel failed");
         Refusal::new(Door::Native, StatusCode::INTERNAL_SERVER_ERROR, "the kernel could not be asked")
     })?;
     Ok(answer::json(StatusCode::OK, &found))
 }
 
-fn look(env: &Env) -> Capabilities {
+fn look(container_runtimes: Vec<ContainerRuntime>) -> Capabilities {
     let uname = rustix::system::uname();
     let text = |value: &std::ffi::CStr| value.to_string_lossy().into_owned();
     let kernel = kernel();
     let host = host::look(kernel);
-    let runtimes = RUNTIMES.iter().filter(|(_, socket)| env.root.join(socket).exists());
     let kinds = AttachKind::ALL.map(Requirement::Attach);
     let features = MapKind::ALL.map(Requirement::Map).into_iter().chain(Helper::ALL.map(Requirement::Helper));
     let features: Vec<_> = features.collect();
@@ -65,9 +54,7 @@ fn look(env: &Env) -> Capabilities {
         lockdown: host.lockdown,
         pressure: host.pressure,
         memlock_bytes: host.memlock_bytes,
-        container_runtimes: runtimes
-            .map(|(name, socket)| ContainerRuntime { name: (*name).to_owned(), socket: format!("/{socket}") })
-            .collect(),
+        container_runtimes,
         capabilities: host.capabilities,
     }
 }
