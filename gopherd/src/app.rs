@@ -6,12 +6,13 @@
 
 use crate::cli::Cli;
 use crate::config::{Config, InitSource, Loaded, find, load};
+use crate::containers::Registry;
 use crate::http::{Addresses, ENCODERS, Parts, Servers, Sockets};
 use crate::lock::InstanceLock;
 use crate::logging::{self, LogControl};
 use crate::manager::{self, Handle};
 use crate::meta::MetaCache;
-use crate::pipeline::{self, Pipeline, SubjectLabels};
+use crate::pipeline::{self, Pipeline, PodLabels, SubjectLabels};
 use crate::readiness::Readiness;
 use crate::scope::{RESCAN_INTERVAL, ScopeEngine};
 use crate::selfmetrics::SelfMetrics;
@@ -185,15 +186,18 @@ impl App {
         let back: Arc<std::sync::OnceLock<Handle>> = Arc::default();
         let on_change = {
             let back = Arc::clone(&back);
-            move |feature, scope| {
+            move |feature, resolved| {
                 if let Some(manager) = back.get() {
-                    manager.rescope(feature, scope);
+                    manager.rescope(feature, resolved);
                 }
             }
         };
-        let scope = ScopeEngine::start(&host.proc, RESCAN_INTERVAL, Box::new(on_change))
+        let registry = Registry::default();
+        let scope = ScopeEngine::start(&host.proc, registry.clone(), RESCAN_INTERVAL, Box::new(on_change))
             .context("the scope engine's thread cannot be made")?;
-        let world = world::Daemon { scope: scope.clone(), store: Arc::clone(&store) };
+        let pod_labels = PodLabels::default();
+        let world =
+            world::Daemon { scope: scope.clone(), store: Arc::clone(&store), pod_labels: pod_labels.clone() };
         let limits = manager::Limits {
             max_scope_rules: usize::try_from(config.limits.max_scope_rules).unwrap_or(usize::MAX),
             ..manager::Limits::default()
@@ -205,7 +209,12 @@ impl App {
         let pipeline = Pipeline {
             deliveries,
             store: Arc::clone(&store),
-            labels: Box::new(SubjectLabels::new(MetaCache::new(&host.proc), scope.clone())),
+            labels: Box::new(SubjectLabels::new(
+                MetaCache::new(&host.proc, registry.clone()),
+                scope.clone(),
+                registry,
+                pod_labels,
+            )),
             own: Arc::clone(&own),
             views: manager.views().clone(),
             on_period: {
