@@ -27,4 +27,4 @@ pub use list::{ParamDocument, ParamType, ProbeItem, ProbeList, ScopeDocument, Su
 pub use probe::{Cost, ProbeDocument, ProbeState, Status, SubProbeState, SubProbeStatus, Targets};
 pub use problem::{Fault, Problem};
 pub use saved::{SaveRequest, Saved};
-pub use target::{Target, TargetPage, Verdict};
+pub use target::{ContainerTarget, Target, TargetPage, Verdict};

@@ -61,6 +61,9 @@ pub struct SubProbeItem {
     pub default: bool,
     /// Stays idle until a scope is given.
     pub needs_scope: bool,
+    /// Stays idle until this parameter is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs_param: Option<String>,
     /// Can run on this host.
     pub available: bool,
     /// What this host lacks for it, one sentence each.

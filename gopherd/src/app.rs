@@ -12,7 +12,7 @@ use crate::lock::InstanceLock;
 use crate::logging::{self, LogControl};
 use crate::manager::{self, Handle};
 use crate::meta::MetaCache;
-use crate::pipeline::{self, Pipeline, SubjectLabels};
+use crate::pipeline::{self, Pipeline, PodLabels, SubjectLabels};
 use crate::readiness::Readiness;
 use crate::scope::{RESCAN_INTERVAL, ScopeEngine};
 use crate::selfmetrics::SelfMetrics;
@@ -186,21 +186,23 @@ impl App {
 
         let containers = Registry::default();
         let runtimes = Runtimes::start(&config.containers, &host, &containers, &readiness);
-        own.watch_containers(containers, runtimes.clone());
+        own.watch_containers(containers.clone(), runtimes.clone());
 
         // The engine reports to the manager, which asks the engine: the way back is set once both are there.
         let back: Arc<std::sync::OnceLock<Handle>> = Arc::default();
         let on_change = {
             let back = Arc::clone(&back);
-            move |feature, scope| {
+            move |feature, resolved| {
                 if let Some(manager) = back.get() {
-                    manager.rescope(feature, scope);
+                    manager.rescope(feature, resolved);
                 }
             }
         };
-        let scope = ScopeEngine::start(&host.proc, RESCAN_INTERVAL, Box::new(on_change))
+        let scope = ScopeEngine::start(&host.proc, containers.clone(), RESCAN_INTERVAL, Box::new(on_change))
             .context("the scope engine's thread cannot be made")?;
-        let world = world::Daemon { scope: scope.clone(), store: Arc::clone(&store) };
+        let pod_labels = PodLabels::default();
+        let world =
+            world::Daemon { scope: scope.clone(), store: Arc::clone(&store), pod_labels: pod_labels.clone() };
         let limits = manager::Limits {
             max_scope_rules: usize::try_from(config.limits.max_scope_rules).unwrap_or(usize::MAX),
             ..manager::Limits::default()
@@ -212,7 +214,12 @@ impl App {
         let pipeline = Pipeline {
             deliveries,
             store: Arc::clone(&store),
-            labels: Box::new(SubjectLabels::new(MetaCache::new(&host.proc), scope.clone())),
+            labels: Box::new(SubjectLabels::new(
+                MetaCache::new(&host.proc, containers.clone()),
+                scope.clone(),
+                containers,
+                pod_labels,
+            )),
             own: Arc::clone(&own),
             views: manager.views().clone(),
             on_period: {

@@ -2,9 +2,10 @@
 
 use crate::feature::{PidLookup, Selection};
 use crate::manager::World;
+use crate::pipeline::PodLabels;
 use crate::scope::ScopeEngine;
 use crate::store::Store;
-use probe_core::{ProcKey, Scope};
+use probe_core::{ProcKey, Resolved};
 use std::sync::Arc;
 
 /// The real world.
@@ -14,6 +15,8 @@ pub struct Daemon {
     pub scope: ScopeEngine,
     /// Takes samples.
     pub store: Arc<Store>,
+    /// Which labels of pods go on series.
+    pub pod_labels: PodLabels,
 }
 
 impl PidLookup for Daemon {
@@ -23,8 +26,8 @@ impl PidLookup for Daemon {
 }
 
 impl World for Daemon {
-    fn watch(&self, feature: &'static str, selection: &Selection) -> Scope {
-        self.scope.set(feature, selection)
+    fn watch(&self, feature: &'static str, selection: &Selection, wanted: bool) -> Resolved {
+        self.scope.set(feature, selection, wanted)
     }
 
     fn unwatch(&self, feature: &'static str) {
@@ -35,8 +38,9 @@ impl World for Daemon {
         self.store.open(feature, run);
     }
 
-    fn labels(&self, feature: &'static str, labels: &[(String, String)]) {
-        self.store.set_custom_labels(feature, labels);
+    fn labels(&self, feature: &'static str, custom: &[(String, String)], pod: &[String]) {
+        self.pod_labels.set(feature, pod);
+        self.store.set_custom_labels(feature, custom);
     }
 
     fn switch_off(&self, feature: &'static str, sub_probes: Vec<&'static str>) {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bracket;
+pub mod cgroup;
 pub mod cri;
 pub mod daemon;
 pub mod disk;

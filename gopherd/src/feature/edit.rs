@@ -144,6 +144,16 @@ fn check_result(r: &mut Reader<'_>, after: &FeatureConfig, asked: Option<Wanted>
         let what = format!("idle under an empty scope: {names}; \"blacklist\":{{}} asks for the whole host");
         r.note(&Path::default().key("snoopers"), what);
     }
+    // Whoever named none did not ask for these.
+    let named = cx.descriptor.sub_probes.iter().filter(|sub| after.sub_probes.has(sub.name));
+    for sub in named.filter(|sub| !same && after.state == Wanted::Running && sub.lacks(&after.params)) {
+        if let Some(spec) = sub.needs_param {
+            r.note(
+                &Path::default().key("params").key(spec.key),
+                format!("{} is idle until it is set", sub.name),
+            );
+        }
+    }
     Ok(())
 }
 
@@ -175,25 +185,11 @@ fn note_scope(r: &mut Reader<'_>, before: &FeatureConfig, after: &FeatureConfig)
     } else if !old.is_empty() && new.is_empty() {
         r.note(&path, "the scope was narrowed before and is the whole host now");
     }
-    for (section, used) in [
-        ("pod_id", !new.pod_id.is_empty() && old.pod_id != new.pod_id),
-        ("container_id", !new.container_id.is_empty() && old.container_id != new.container_id),
-        ("container_name", !new.container_name.is_empty() && old.container_name != new.container_name),
-        ("pod_labels", !after.pod_labels.is_empty() && before.pod_labels != after.pod_labels),
-    ] {
-        if used && !CONTAINERS_ARE_RESOLVED {
-            r.note(&path.key(section), "kept; containers are not resolved in this version");
-        }
-    }
 }
-
-/// Selectors of containers and pods are checked and kept, and match nothing yet.
-const CONTAINERS_ARE_RESOLVED: bool = false;
 
 /// The sub-probes that were asked to run and wait for a scope.
 fn idle_sub_probes(descriptor: &'static Descriptor, config: &FeatureConfig) -> Vec<&'static str> {
-    let unset = config.selection.mode == Mode::Include && config.selection.selectors.is_empty();
-    if config.state != Wanted::Running || !unset {
+    if config.state != Wanted::Running || !config.selection.is_unset() {
         return Vec::new();
     }
     let active = config.active_sub_probes(descriptor);

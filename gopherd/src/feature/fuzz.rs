@@ -21,8 +21,8 @@ static SPECIMEN: Descriptor = Descriptor {
     name: "specimen",
     summary: "Has every kind of member.",
     sub_probes: &[
-        SubProbe { name: "one", summary: "One.", aliases: &["first"], default: true, needs_scope: false },
-        SubProbe { name: "two", summary: "Two.", aliases: &[], default: false, needs_scope: true },
+        SubProbe { aliases: &["first"], ..SubProbe::new("one", "One.") },
+        SubProbe { default: false, needs_scope: true, ..SubProbe::new("two", "Two.") },
     ],
     scope: ScopeUse::ProcessesAndContainers,
     params: params::ALL,

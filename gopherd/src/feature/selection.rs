@@ -83,3 +83,10 @@ pub struct Selection {
     /// The entries.
     pub selectors: Selectors,
 }
+
+impl Selection {
+    /// Whether no scope was ever asked for, nor the whole host in so many words.
+    pub fn is_unset(&self) -> bool {
+        self.mode == Mode::Include && self.selectors.is_empty()
+    }
+}

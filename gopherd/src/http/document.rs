@@ -122,6 +122,7 @@ fn sub_probe(view: &FeatureView, sub: &SubProbe) -> SubProbeItem {
         summary: sub.summary.to_owned(),
         default: sub.default,
         needs_scope: sub.needs_scope,
+        needs_param: sub.needs_param.map(|spec| spec.key.to_owned()),
         available: missing.is_empty() || tried.is_some_and(|tried| tried.running),
         missing,
     }

@@ -8,7 +8,7 @@ use crate::readiness::Readiness;
 use actix_web::web::Bytes;
 use gopher_api::{LogLevel, Saved, Target, TargetPage, Verdict};
 use probe_core::{
-    Batch, Descriptor, Env, Order, Outcome, ParamSpec, Poll, Polled, Probe, ProbeError, ProcKey, Scope,
+    Batch, Descriptor, Env, Order, Outcome, ParamSpec, Poll, Polled, Probe, ProbeError, ProcKey, Resolved,
     ScopeUse, Starting, SubProbe, Tick, Wake, params,
 };
 use std::sync::{Arc, Condvar, Mutex};
@@ -57,7 +57,7 @@ impl Probe for Slow {
 }
 
 const fn sub(name: &'static str, default: bool) -> SubProbe {
-    SubProbe { name, summary: "A part.", aliases: &[], default, needs_scope: false }
+    SubProbe { default, ..SubProbe::new(name, "A part.") }
 }
 
 static SUBS: &[SubProbe] = &[sub("first", true), sub("broken", false)];
@@ -91,12 +91,12 @@ impl PidLookup for NoWorld {
 }
 
 impl World for NoWorld {
-    fn watch(&self, _: &'static str, _: &Selection) -> Scope {
-        Scope::Unset
+    fn watch(&self, _: &'static str, _: &Selection, _: bool) -> Resolved {
+        Resolved::default()
     }
     fn unwatch(&self, _: &'static str) {}
     fn open(&self, _: &'static str, _: u64) {}
-    fn labels(&self, _: &'static str, _: &[(String, String)]) {}
+    fn labels(&self, _: &'static str, _: &[(String, String)], _: &[String]) {}
     fn switch_off(&self, _: &'static str, _: Vec<&'static str>) {}
     fn close(&self, _: &'static str) {}
 }
@@ -139,8 +139,11 @@ impl Targets for Beside {
                 start_ticks: 2,
                 comm: "init".into(),
                 selector: "snoopers.proc_id[0]".into(),
+                container_id: None,
             }],
             more: 0,
+            containers: Vec::new(),
+            more_containers: 0,
             verdict: pid.map(|pid| Verdict { pid, observed: pid == 1, reason: "because".into() }),
         }
     }

@@ -8,7 +8,7 @@ use super::state::State;
 use super::view::{FeatureView, Views};
 use super::{Limits, Request, World, backoff, stopping};
 use crate::feature::FeatureConfig;
-use probe_core::{Descriptor, Env, Order, Outcome, ProbeError, Scope};
+use probe_core::{Descriptor, Env, Order, Outcome, ProbeError, Resolved};
 use probe_kit::link::{Delivery, Gauges};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -130,9 +130,9 @@ impl Core {
     fn on_request(&mut self, request: Request) {
         match request {
             Request::Change(change, reply) => self.on_change(change, reply),
-            Request::Rescope(feature, scope) => {
+            Request::Rescope(feature, resolved) => {
                 if let Some(index) = self.index(feature) {
-                    self.rescope(index, scope);
+                    self.rescope(index, resolved);
                 }
             }
             Request::Shutdown(within, reply) => {
@@ -214,9 +214,14 @@ impl Core {
     fn order(&self, index: usize) -> Order {
         let entry = &self.entries[index];
         let Some(config) = &entry.config else { return Order::default() };
+        let sub_probes = config.active_sub_probes(entry.descriptor);
+        let unset = config.selection.is_unset();
+        let wanted = entry.descriptor.wants_containers(&sub_probes, &config.params, unset);
+        let resolved = self.world.watch(entry.descriptor.name, &config.selection, wanted);
         Order {
-            sub_probes: config.active_sub_probes(entry.descriptor),
-            scope: self.world.watch(entry.descriptor.name, &config.selection),
+            sub_probes,
+            scope: resolved.scope,
+            containers: resolved.containers,
             params: Arc::new(config.params.clone()),
         }
     }
@@ -236,7 +241,8 @@ impl Core {
         entry.view.restarts += u64::from(retry);
         let name = entry.descriptor.name;
         self.world.open(name, id);
-        self.world.labels(name, entry.config.as_ref().map_or(&[], |config| &config.custom_labels));
+        self.tell_labels(index);
+        let entry = &mut self.entries[index];
         self.world.switch_off(name, switched_off(entry.descriptor, &order));
         match spawn(&self.ground, entry.descriptor, index, id, order, &entry.gauges) {
             Ok(run) => entry.state = State::Starting { run, attempts },
@@ -251,18 +257,28 @@ impl Core {
         let order = self.order(index);
         let entry = &mut self.entries[index];
         entry.order = order.clone();
-        let labels = entry.config.as_ref().map_or(&[][..], |config| &config.custom_labels);
-        self.world.labels(entry.descriptor.name, labels);
+        self.tell_labels(index);
+        let entry = &mut self.entries[index];
         self.world.switch_off(entry.descriptor.name, switched_off(entry.descriptor, &order));
         if let Some(run) = entry.state.run() {
             entry.told = run.control.order(order);
         }
     }
 
-    fn rescope(&mut self, index: usize, scope: Scope) {
+    fn tell_labels(&self, index: usize) {
+        let entry = &self.entries[index];
+        let (custom, pod) = match &entry.config {
+            Some(config) => (&config.custom_labels[..], &config.pod_labels[..]),
+            None => (&[][..], &[][..]),
+        };
+        self.world.labels(entry.descriptor.name, custom, pod);
+    }
+
+    fn rescope(&mut self, index: usize, resolved: Resolved) {
         let entry = &mut self.entries[index];
         if let State::Starting { run, .. } | State::Running { run, .. } = &entry.state {
-            entry.order.scope = scope;
+            entry.order.scope = resolved.scope;
+            entry.order.containers = resolved.containers;
             run.control.rescope(entry.order.clone());
         }
     }

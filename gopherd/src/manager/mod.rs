@@ -18,7 +18,7 @@ pub use operation::{Answer, Change, Changed, Fault, Item, Origin};
 pub use view::{FeatureView, StateName, SubProbeView, Views};
 
 use crate::feature::{PidLookup, Problem, ProblemKind, Selection};
-use probe_core::{Descriptor, Env, Scope};
+use probe_core::{Descriptor, Env, Resolved};
 use probe_kit::link::Delivery;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
@@ -26,14 +26,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// What the manager asks of the rest of the daemon.
 pub trait World: PidLookup + Send {
-    /// What `selection` matches now; from here on changes are reported through [`Handle::rescope`].
-    fn watch(&self, feature: &'static str, selection: &Selection) -> Scope;
+    /// What `selection` matches now, with the containers if they are `wanted`; from here on changes are
+    /// reported through [`Handle::rescope`].
+    fn watch(&self, feature: &'static str, selection: &Selection, wanted: bool) -> Resolved;
     /// Stop watching.
     fn unwatch(&self, feature: &'static str);
     /// Run number `run` of a feature begins: take its batches, with these labels.
     fn open(&self, feature: &'static str, run: u64);
-    /// The feature's labels are these from now on.
-    fn labels(&self, feature: &'static str, labels: &[(String, String)]);
+    /// The feature's labels are these from now on: `custom` ones with their values, and the keys of `pod` labels.
+    fn labels(&self, feature: &'static str, custom: &[(String, String)], pod: &[String]);
     /// These sub-probes of the feature are off from now on: their series go.
     fn switch_off(&self, feature: &'static str, sub_probes: Vec<&'static str>);
     /// The run has ended: its series go, and what still comes of it is ignored.
@@ -59,7 +60,7 @@ impl Default for Limits {
 
 enum Request {
     Change(Change, oneshot::Sender<Answer>),
-    Rescope(&'static str, Scope),
+    Rescope(&'static str, Resolved),
     Shutdown(Duration, oneshot::Sender<Vec<&'static str>>),
 }
 
@@ -95,9 +96,9 @@ impl Handle {
     }
 
     /// What a watched selection matches has changed. Called from the scope engine's thread.
-    pub fn rescope(&self, feature: &'static str, scope: Scope) {
+    pub fn rescope(&self, feature: &'static str, resolved: Resolved) {
         // When the manager has ended there is no probe left to tell.
-        let _ = self.requests.blocking_send(Request::Rescope(feature, scope));
+        let _ = self.requests.blocking_send(Request::Rescope(feature, resolved));
     }
 
     /// Stops every probe, within `deadline`; the names of those that did not end in time.

@@ -4,7 +4,7 @@
 use super::{Answer, Change, Handle, Item, Limits, Origin, StateName, World, manager};
 use crate::feature::{Edit, PidLookup, ProblemKind, Selection, Wanted};
 use probe_core::{
-    Batch, Descriptor, Env, Order, Outcome, Poll, Polled, ProbeError, ProcKey, Scope, ScopeUse, SubProbe,
+    Batch, Descriptor, Env, Order, Outcome, Poll, Polled, ProbeError, ProcKey, Resolved, ScopeUse, SubProbe,
     Tick, params,
 };
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
@@ -52,7 +52,7 @@ impl Poll for PanicsLater {
 }
 
 const fn sub(name: &'static str, default: bool) -> SubProbe {
-    SubProbe { name, summary: "A part.", aliases: &[], default, needs_scope: false }
+    SubProbe { default, ..SubProbe::new(name, "A part.") }
 }
 
 const SUBS: &[SubProbe] = &[sub("first", true), sub("second", true), sub("broken", false)];
@@ -98,8 +98,8 @@ impl PidLookup for Notes {
 }
 
 impl World for Notes {
-    fn watch(&self, _: &'static str, _: &Selection) -> Scope {
-        Scope::Unset
+    fn watch(&self, _: &'static str, _: &Selection, _: bool) -> Resolved {
+        Resolved::default()
     }
     fn unwatch(&self, feature: &'static str) {
         self.note(feature, "unwatch");
@@ -107,7 +107,7 @@ impl World for Notes {
     fn open(&self, feature: &'static str, _: u64) {
         self.note(feature, "open");
     }
-    fn labels(&self, _: &'static str, _: &[(String, String)]) {}
+    fn labels(&self, _: &'static str, _: &[(String, String)], _: &[String]) {}
     fn switch_off(&self, _: &'static str, _: Vec<&'static str>) {}
     fn close(&self, feature: &'static str) {
         self.note(feature, "close");

@@ -3,7 +3,9 @@
 //! Owns reading and keeping it; leaves which label goes on which table, their order and their escaping to
 //! the metric store.
 
+mod container;
 mod java;
 mod process;
 
+pub(crate) use container::{PodLabel, container_labels, pod_path};
 pub use process::{MetaCache, ProcessLabels};

@@ -3,12 +3,17 @@
 //! What is older than [`FRESH`] is read again at its next use, because a process may take another name. A
 //! process that has ended keeps its labels: its last report comes after its end. What is not used leaves
 //! when [`CAPACITY`] is reached, the longest unused first.
+//!
+//! What is read of a process right after its start is read again at the next use: that is when a runtime moves
+//! it into its container and the program takes its name.
 
 use super::java::{is_java, main_class};
+use crate::containers::{Place, Registry};
 use crate::scope::{Reader, joined};
 use lru::LruCache;
 use probe_core::{Capability, Label, ProcKey};
 use probe_kit::privilege::raise;
+use rustix::time::{ClockId, clock_gettime};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +24,9 @@ const CAPACITY: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
 /// So long labels are given out without another look.
 const FRESH: Duration = Duration::from_secs(30);
+
+/// For so long after its start a process's labels are not given out without another look.
+const SETTLES: Duration = Duration::from_secs(5);
 
 /// The longest command line label, in bytes; the contract's limit for label values.
 const MAX_LABEL: usize = 1024;
@@ -39,16 +47,22 @@ pub struct ProcessLabels {
     pub cmdline: Label,
     /// Its start in clock ticks since boot, in digits, as gala-gopher writes it.
     pub start_time: Label,
+    /// The containers that it is in, the innermost first.
+    pub place: Place,
 }
 
 struct Kept {
     labels: Arc<ProcessLabels>,
     read: Instant,
+    /// They were read when the process had just started.
+    young: bool,
 }
 
 /// What is known about subjects.
 pub struct MetaCache {
     proc: PathBuf,
+    registry: Registry,
+    ticks_per_second: u64,
     processes: Mutex<LruCache<ProcKey, Kept>>,
 }
 
@@ -59,9 +73,14 @@ impl std::fmt::Debug for MetaCache {
 }
 
 impl MetaCache {
-    /// For the /proc at `proc`.
-    pub fn new(proc: &Path) -> Self {
-        Self { proc: proc.to_path_buf(), processes: Mutex::new(LruCache::new(CAPACITY)) }
+    /// For the /proc at `proc`, whose containers `registry` knows.
+    pub fn new(proc: &Path, registry: Registry) -> Self {
+        Self {
+            proc: proc.to_path_buf(),
+            registry,
+            ticks_per_second: rustix::param::clock_ticks_per_second(),
+            processes: Mutex::new(LruCache::new(CAPACITY)),
+        }
     }
 
     /// Labels of a process. `None` if it has ended and was never asked for before.
@@ -70,18 +89,19 @@ impl MetaCache {
     }
 
     fn process_at(&self, key: ProcKey, now: Instant) -> Option<Arc<ProcessLabels>> {
-        let kept = self.lock().get(&key).map(|kept| (Arc::clone(&kept.labels), kept.read));
-        let known = match kept {
-            Some((labels, read)) if now.saturating_duration_since(read) < FRESH => return Some(labels),
-            Some((labels, _)) => Some(labels),
-            None => None,
+        let known = match self.lock().get(&key) {
+            Some(kept) if !kept.young && now.saturating_duration_since(kept.read) < FRESH => {
+                return Some(Arc::clone(&kept.labels));
+            }
+            kept => kept.map(|kept| Arc::clone(&kept.labels)),
         };
         // Read without the lock: another look-up must not wait for it.
-        let reader = &mut Reader::new(&self.proc);
-        let read = read_labels(reader, key).or_else(|| {
+        let young = self.is_young(key);
+        let read = || self.read(key, known.as_deref(), young);
+        let read = read().or_else(|| {
             // It has ended, or /proc hides it: only then is the guard worth its system calls.
             let _raised = raise(&[Capability::SysPtrace]);
-            read_labels(reader, key)
+            read()
         });
         let labels = match (read, known) {
             // The same text keeps its place in memory, so that whoever compares sees at once that it is.
@@ -89,25 +109,38 @@ impl MetaCache {
             (Some(new), _) => Arc::new(new),
             (None, known) => known?,
         };
-        self.lock().put(key, Kept { labels: Arc::clone(&labels), read: now });
+        self.lock().put(key, Kept { labels: Arc::clone(&labels), read: now, young });
         Some(labels)
+    }
+
+    /// Whether the process started less than [`SETTLES`] ago.
+    fn is_young(&self, key: ProcKey) -> bool {
+        let uptime = u64::try_from(clock_gettime(ClockId::Boottime).tv_sec).unwrap_or(0);
+        uptime < key.start_ticks / self.ticks_per_second.max(1) + SETTLES.as_secs()
+    }
+
+    /// `None` if the process has ended, its pid having gone to another one or not.
+    fn read(&self, key: ProcKey, known: Option<&ProcessLabels>, young: bool) -> Option<ProcessLabels> {
+        let mut reader = Reader::new(&self.proc);
+        // The identity comes last: what was read before it is then proven to be this process's.
+        let cmdline = command_line(&mut reader, key.tgid);
+        let place = match known {
+            // On a host without containers nobody moves a process into one.
+            Some(known) if !young && self.registry.is_empty() => Arc::clone(&known.place),
+            _ => reader.place(key.tgid, &self.registry).unwrap_or_else(|_| Place::from([])),
+        };
+        let facts = reader.stat(key.tgid).ok().filter(|facts| facts.key == key)?;
+        Some(ProcessLabels {
+            comm: facts.comm,
+            cmdline: cmdline.into(),
+            start_time: key.start_ticks.to_string().into(),
+            place,
+        })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, LruCache<ProcKey, Kept>> {
         self.processes.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// `None` if the process has ended, its pid having gone to another one or not.
-fn read_labels(reader: &mut Reader, key: ProcKey) -> Option<ProcessLabels> {
-    // The command line first: what is read after it proves that the pid is still this process.
-    let cmdline = command_line(reader, key.tgid);
-    let facts = reader.stat(key.tgid).ok().filter(|facts| facts.key == key)?;
-    Some(ProcessLabels {
-        comm: facts.comm,
-        cmdline: cmdline.into(),
-        start_time: key.start_ticks.to_string().into(),
-    })
 }
 
 /// Empty if it cannot be read.
@@ -143,7 +176,7 @@ mod tests {
     use super::*;
     use probe_kit::testing::FakeHost;
 
-    const KEY: ProcKey = ProcKey { tgid: 7, start_ticks: 12_345 };
+    const KEY: ProcKey = ProcKey { tgid: 7, start_ticks: 345 };
 
     fn put(host: &FakeHost, comm: &str, start: u64, cmdline: &[u8]) {
         let zeros = "0 ".repeat(17);
@@ -152,7 +185,7 @@ mod tests {
     }
 
     fn cache(host: &FakeHost) -> MetaCache {
-        MetaCache::new(&host.path("proc"))
+        MetaCache::new(&host.path("proc"), Registry::default())
     }
 
     fn cmdline_of(arguments: &[u8]) -> String {
@@ -168,7 +201,7 @@ mod tests {
         let labels = cache(&host).process(KEY).expect("alive");
         assert_eq!(labels.comm, "a) b");
         assert_eq!(labels.cmdline, "/bin/a -b");
-        assert_eq!(labels.start_time, "12345");
+        assert_eq!(labels.start_time, "345");
     }
 
     #[test]
@@ -202,6 +235,42 @@ mod tests {
     }
 
     #[test]
+    fn a_process_has_the_place_that_its_cgroup_names_and_is_followed_when_it_is_moved() {
+        let host = FakeHost::new();
+        put(&host, "x", KEY.start_ticks, b"x\0");
+        let (cache, start) = (cache(&host), Instant::now());
+        let short =
+            |labels: &ProcessLabels| labels.place.iter().map(|id| id.short().to_owned()).collect::<Vec<_>>();
+        let first = cache.process_at(KEY, start).expect("alive");
+        assert!(first.place.is_empty());
+        let id = "0123456789abcdef".repeat(4);
+        host.write("proc/7/cgroup", format!("1:name=systemd:/docker/{id}\n"));
+        // Nobody has seen a container on this host yet, so its processes need no second look.
+        assert!(cache.process_at(KEY, start + FRESH).expect("alive").place.is_empty());
+        host.write("proc/8/cgroup", format!("1:name=systemd:/docker/{}\n", "f".repeat(64)));
+        Reader::new(&host.path("proc")).place(8, &cache.registry).expect("read");
+        let moved = cache.process_at(KEY, start + 2 * FRESH).expect("alive");
+        assert_eq!(short(&moved), ["0123456789ab"]);
+        std::fs::remove_dir_all(host.path("proc/7")).expect("ends");
+        let ended = cache.process_at(KEY, start + 3 * FRESH).expect("kept");
+        assert!(Arc::ptr_eq(&ended, &moved));
+    }
+
+    #[test]
+    fn a_process_that_has_just_started_is_looked_at_again_at_the_next_use() {
+        let host = FakeHost::new();
+        let uptime = u64::try_from(clock_gettime(ClockId::Boottime).tv_sec).expect("positive");
+        let key = ProcKey { start_ticks: uptime * rustix::param::clock_ticks_per_second(), ..KEY };
+        put(&host, "runc:[2:INIT]", key.start_ticks, b"");
+        let (cache, start) = (cache(&host), Instant::now());
+        assert!(cache.process_at(key, start).expect("alive").place.is_empty());
+        put(&host, "redis", key.start_ticks, b"");
+        host.write("proc/7/cgroup", format!("0::/docker/{}\n", "a".repeat(64)));
+        let next = cache.process_at(key, start).expect("alive");
+        assert_eq!((next.comm.as_str(), next.place.len()), ("redis", 1));
+    }
+
+    #[test]
     fn of_a_java_process_the_main_class_is_told_however_long_the_class_path_is() {
         assert_eq!(cmdline_of(b"/jdk/bin/java\0-Xmx1g\0-cp\0a.jar\0org.Main\0x\0"), "org.Main");
         let long = [b"java\0-cp\0", "a.jar:".repeat(20_000).as_bytes(), b"\0kafka.Kafka\0"].concat();
@@ -224,11 +293,16 @@ mod tests {
     fn the_longest_unused_leave_when_the_cache_is_full() {
         let host = FakeHost::new();
         let cache = cache(&host);
-        let labels = Arc::new(ProcessLabels { comm: "x".into(), cmdline: "".into(), start_time: "1".into() });
+        let labels = Arc::new(ProcessLabels {
+            comm: "x".into(),
+            cmdline: "".into(),
+            start_time: "1".into(),
+            place: [].into(),
+        });
         let key = |tgid| ProcKey { tgid, start_ticks: 1 };
         let read = Instant::now();
         for tgid in 0..u32::try_from(CAPACITY.get()).expect("small") {
-            cache.lock().put(key(tgid), Kept { labels: Arc::clone(&labels), read });
+            cache.lock().put(key(tgid), Kept { labels: Arc::clone(&labels), read, young: false });
         }
         assert!(cache.process_at(key(0), read).is_some(), "used now");
         put(&host, "new", KEY.start_ticks, b"");

@@ -5,8 +5,10 @@
 //! [`SubjectLabels`], values to the store and files to the channels.
 
 mod labels;
+mod pod_labels;
 
 pub use labels::SubjectLabels;
+pub use pod_labels::PodLabels;
 
 use crate::manager::Views;
 use crate::selfmetrics::SelfMetrics;

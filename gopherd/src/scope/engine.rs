@@ -6,52 +6,35 @@
 //! Order of news: a change that the thread has reported may still be on its way to the receiver when `set`
 //! returns a newer scope. A feature that was ever reported is therefore reported again after each `set`, so
 //! that the last news is always the current scope.
+//!
+//! News of containers wait in `bell`; nobody who brings them waits for a scan.
 
+use super::bell::Bell;
 use super::explain::{self, Explanation};
 use super::facts::Reader;
+use super::rules;
+use super::targets::{self, Targets};
 use super::watch::{Effect, UserLabel, Watch, Watched};
+use crate::containers::{ContainerId, News, Registry};
 use crate::feature::Selection;
 use arc_swap::ArcSwap;
 use hashbrown::{HashMap, HashSet};
-use probe_core::{Capability, Label, ProcKey, Scope};
+use probe_core::{Capability, ContainerKey, ProcKey, Resolved};
 use probe_kit::privilege::raise;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How often /proc is looked at while a selection needs it.
 pub const RESCAN_INTERVAL: Duration = Duration::from_secs(2);
 
-/// So many targets are listed; the total is always told.
-const MAX_TARGETS: usize = 1000;
-
-/// Told a feature's new scope, from the thread "scope"; may block and may call the engine, except for
-/// [`ScopeEngine::shutdown`].
-pub type OnChange = Box<dyn Fn(&'static str, Scope) + Send>;
-
-/// A process that a feature's selectors match.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// Which.
-    pub key: ProcKey,
-    /// Its name.
-    pub comm: Label,
-    /// The rule that matches it, as in `proc_name[0] (comm /^redis/)`.
-    pub why: String,
-}
-
-/// What a feature's selectors match; with a blacklist these are left out.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Targets {
-    /// How many there are.
-    pub total: usize,
-    /// The first thousand by pid.
-    pub items: Vec<Target>,
-}
+/// Told what a feature's selection resolves to now, from the thread "scope"; may block and may call the engine,
+/// except for [`ScopeEngine::shutdown`].
+pub type OnChange = Box<dyn Fn(&'static str, Resolved) + Send>;
 
 type Views = HashMap<&'static str, Arc<Watched>>;
 
@@ -68,9 +51,10 @@ struct Work {
 #[derive(Debug)]
 struct Shared {
     root: PathBuf,
+    registry: Registry,
     own: Option<u32>,
     work: Mutex<Work>,
-    bell: Condvar,
+    bell: Bell,
     views: ArcSwap<Views>,
     missed: AtomicUsize,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -81,21 +65,28 @@ struct Shared {
 pub struct ScopeEngine(Arc<Shared>);
 
 impl ScopeEngine {
-    /// Starts the thread "scope" over the /proc at `root`. It sleeps without waking up while no selection
-    /// needs a look at /proc. Fails when no thread can be made.
-    pub fn start(root: &Path, interval: Duration, on_change: OnChange) -> io::Result<Self> {
+    /// Starts the thread "scope" over the /proc at `root`, whose containers `registry` knows; the engine
+    /// listens to its news. The thread sleeps without waking up while no selection needs a look at /proc.
+    /// Fails when no thread can be made.
+    pub fn start(
+        root: &Path,
+        registry: Registry,
+        interval: Duration,
+        on_change: OnChange,
+    ) -> io::Result<Self> {
         let own = Reader::new(root).own_pid();
         let work = Work {
-            watch: Watch::new(root, own),
+            watch: Watch::new(root, registry.clone(), own),
             pending: BTreeSet::new(),
             reported: HashSet::new(),
             stop: false,
         };
         let engine = Self(Arc::new(Shared {
             root: root.to_path_buf(),
+            registry,
             own,
             work: Mutex::new(work),
-            bell: Condvar::new(),
+            bell: Bell::default(),
             views: ArcSwap::default(),
             missed: AtomicUsize::new(0),
             thread: Mutex::new(None),
@@ -105,21 +96,28 @@ impl ScopeEngine {
             .name("scope".into())
             .spawn(move || shared.run(interval, &on_change))?;
         *engine.0.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        let heard = Arc::downgrade(&engine.0);
+        engine.0.registry.on_news(Box::new(move |news: News| {
+            if let Some(shared) = heard.upgrade() {
+                shared.bell.tell(news);
+            }
+        }));
         Ok(engine)
     }
 
     /// Watches `selection` for `feature` instead of what it had, and says what it matches now: every
-    /// process that the rules need is read first. May take some milliseconds.
-    pub fn set(&self, feature: &'static str, selection: &Selection) -> Scope {
+    /// process that the rules need is read first. The containers in scope are told only if they are `wanted`,
+    /// because every process has to be known for them. May take some milliseconds.
+    pub fn set(&self, feature: &'static str, selection: &Selection, wanted: bool) -> Resolved {
         let mut work = self.0.work();
-        let effects = work.watch.set(feature, selection);
+        let effects = work.watch.set(feature, selection, wanted);
         if work.reported.contains(feature) {
             work.pending.insert(feature);
         }
         self.0.take(&mut work, &effects);
         self.0.publish(&work, [feature]);
-        self.0.bell.notify_one();
-        work.watch.get(feature).map(|watched| watched.scope.clone()).unwrap_or_default()
+        self.0.bell.ring();
+        work.watch.get(feature).map(|watched| watched.resolved.clone()).unwrap_or_default()
     }
 
     /// Watches nothing for `feature` any more.
@@ -135,23 +133,23 @@ impl ScopeEngine {
         self.0.views.load().get(feature)?.hits.get(&process)?.label.clone()
     }
 
-    /// The processes that the selectors of `feature` match.
+    /// The id of a container that is in the scope of `feature`. Never waits for a scan.
+    pub fn container(&self, feature: &str, key: ContainerKey) -> Option<ContainerId> {
+        self.0.views.load().get(feature)?.containers.get(&key).cloned()
+    }
+
+    /// What the selectors of `feature` match. May read /proc.
     pub fn targets(&self, feature: &str) -> Targets {
         let views = self.0.views.load();
         let Some(watched) = views.get(feature) else { return Targets::default() };
-        let mut hits: Vec<_> = watched.hits.iter().collect();
-        hits.sort_unstable_by_key(|(key, _)| **key);
-        let items = hits.into_iter().take(MAX_TARGETS).map(|(key, hit)| Target {
-            key: *key,
-            comm: hit.comm.clone(),
-            why: explain::name(&watched.selection.selectors, hit.rule),
-        });
-        Targets { total: watched.hits.len(), items: items.collect() }
+        let _raised = raise(&[Capability::SysPtrace]);
+        targets::list(watched, &mut Reader::new(&self.0.root), &self.0.registry)
     }
 
-    /// How many processes the selectors of `feature` match; with a blacklist these are left out.
-    pub fn counts(&self, feature: &str) -> usize {
-        self.0.views.load().get(feature).map_or(0, |watched| watched.hits.len())
+    /// How many processes and containers the selectors of `feature` match; with a blacklist these are left out.
+    pub fn counts(&self, feature: &str) -> (usize, usize) {
+        let count = |watched: &Arc<Watched>| (watched.hits.len(), watched.matched_containers);
+        self.0.views.load().get(feature).map_or((0, 0), count)
     }
 
     /// Whether `feature` is watched and no selector narrows it: the whole host is observed.
@@ -179,7 +177,10 @@ impl ScopeEngine {
             return Explanation::absent(format!("no process has pid {pid}"));
         };
         facts.cmdline = reader.cmdline(pid).ok();
-        explain::explain(&watched.selection, &facts, self.0.own)
+        if rules::has_container_rules(&watched.selection.selectors) {
+            facts.place = reader.place(pid, &self.0.registry).ok();
+        }
+        explain::explain(&watched.selection, &facts, self.0.own, &self.0.registry)
     }
 
     /// The process that has `pid` now; `None` also for a thread that is no process.
@@ -192,7 +193,7 @@ impl ScopeEngine {
     /// still take them, or have hung up, or this waits for ever.
     pub fn shutdown(&self) {
         self.0.work().stop = true;
-        self.0.bell.notify_one();
+        self.0.bell.ring();
         let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the scope thread has panicked");
@@ -237,39 +238,39 @@ impl Shared {
         }
     }
 
-    /// Scans when it is time, until there is something to report; `None` at the end.
-    fn wait(&self, next: &mut Instant, interval: Duration) -> Option<Vec<(&'static str, Scope)>> {
-        let mut work = self.work();
+    /// Scans when it is time and looks at what is new about containers, until there is something to report;
+    /// `None` at the end.
+    fn wait(&self, next: &mut Instant, interval: Duration) -> Option<Vec<(&'static str, Resolved)>> {
         loop {
+            let mut work = self.work();
             if work.stop {
                 return None;
             }
+            let mut effects = work.watch.hear(&self.bell.heard());
+            let scans = work.watch.needs_scans();
+            if scans && *next <= Instant::now() {
+                effects.extend(work.watch.rescan());
+                *next = Instant::now() + interval;
+            }
+            self.take(&mut work, &effects);
             if !work.pending.is_empty() {
                 return Some(news(&mut work));
             }
-            if !work.watch.needs_scans() {
-                work = self.bell.wait(work).unwrap_or_else(PoisonError::into_inner);
+            drop(work);
+            self.bell.wait(scans.then_some(*next));
+            if !scans {
                 *next = Instant::now() + interval;
-                continue;
-            }
-            let left = next.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                let effects = work.watch.rescan();
-                self.take(&mut work, &effects);
-                *next = Instant::now() + interval;
-            } else {
-                work = self.bell.wait_timeout(work, left).unwrap_or_else(PoisonError::into_inner).0;
             }
         }
     }
 }
 
-/// The current scopes of the features that are to be reported.
-fn news(work: &mut Work) -> Vec<(&'static str, Scope)> {
+/// What the features that are to be reported resolve to now.
+fn news(work: &mut Work) -> Vec<(&'static str, Resolved)> {
     let pending = std::mem::take(&mut work.pending);
     work.reported.extend(pending.iter().copied());
-    let scope = |name: &'static str| Some((name, work.watch.get(name)?.scope.clone()));
-    pending.into_iter().filter_map(scope).collect()
+    let resolved = |name: &'static str| Some((name, work.watch.get(name)?.resolved.clone()));
+    pending.into_iter().filter_map(resolved).collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::*;
 use crate::feature::{Mode, Selectors};
 use crate::scope::fake::{Fake, FakeProc, comms, name};
+use probe_core::Scope;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 const SOON: Duration = Duration::from_millis(1);
@@ -12,8 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 fn start(proc: &FakeProc, interval: Duration) -> (ScopeEngine, Receiver<(&'static str, Scope)>) {
     let (news, heard) = channel();
-    let on_change = Box::new(move |feature, scope| drop(news.send((feature, scope))));
-    (ScopeEngine::start(&proc.root(), interval, on_change).expect("starts"), heard)
+    let on_change = Box::new(move |feature, resolved: Resolved| drop(news.send((feature, resolved.scope))));
+    (ScopeEngine::start(&proc.root(), Registry::default(), interval, on_change).expect("starts"), heard)
 }
 
 fn only(keys: &[ProcKey]) -> Scope {
@@ -26,7 +27,7 @@ fn a_process_that_starts_is_reported_with_the_whole_scope() {
     let (first, second) = (Fake::new(10, "redis"), Fake::new(11, "redis"));
     proc.put(&first);
     let (engine, heard) = start(&proc, SOON);
-    assert_eq!(engine.set("tcp", &comms(Mode::Include, &["redis"])), only(&[first.key()]));
+    assert_eq!(engine.set("tcp", &comms(Mode::Include, &["redis"]), false).scope, only(&[first.key()]));
     proc.put(&Fake { comm: "nginx", ..second.clone() });
     proc.put(&second);
     let news = heard.recv_timeout(PATIENCE).expect("reported");
@@ -40,8 +41,8 @@ fn a_removed_feature_is_not_reported_and_has_no_targets() {
     let proc = FakeProc::new();
     proc.put(&Fake::new(10, "redis"));
     let (engine, heard) = start(&proc, SOON);
-    engine.set("tcp", &comms(Mode::Include, &["redis"]));
-    assert_eq!(engine.counts("tcp"), 1);
+    engine.set("tcp", &comms(Mode::Include, &["redis"]), false);
+    assert_eq!(engine.counts("tcp"), (1, 0));
     engine.remove("tcp");
     proc.put(&Fake::new(11, "redis"));
     engine.shutdown();
@@ -57,19 +58,19 @@ fn news_that_were_overtaken_by_a_set_are_followed_by_the_current_scope() {
     // The receiver holds the first report back until a newer selection has been set.
     let (news, heard) = channel();
     let (go, held): (Sender<()>, Receiver<()>) = channel();
-    let on_change = Box::new(move |feature, scope| {
+    let on_change = Box::new(move |feature, resolved: Resolved| {
         let _ = held.recv();
-        let _ = news.send((feature, scope));
+        let _ = news.send((feature, resolved.scope));
     });
-    let engine = ScopeEngine::start(&proc.root(), NEVER, on_change).expect("starts");
-    engine.set("tcp", &comms(Mode::Include, &["redis"]));
+    let engine = ScopeEngine::start(&proc.root(), Registry::default(), NEVER, on_change).expect("starts");
+    engine.set("tcp", &comms(Mode::Include, &["redis"]), false);
     proc.put(&redis).put(&nginx);
     // The look that another feature needs finds the news for "tcp".
-    engine.set("io", &comms(Mode::Include, &["x"]));
+    engine.set("io", &comms(Mode::Include, &["x"]), false);
     while !engine.0.work().reported.contains("tcp") {
         std::thread::yield_now();
     }
-    assert_eq!(engine.set("tcp", &comms(Mode::Include, &["nginx"])), only(&[nginx.key()]));
+    assert_eq!(engine.set("tcp", &comms(Mode::Include, &["nginx"]), false).scope, only(&[nginx.key()]));
     drop(go);
     assert_eq!(heard.recv_timeout(PATIENCE), Ok(("tcp", only(&[redis.key()]))));
     assert_eq!(heard.recv_timeout(PATIENCE), Ok(("tcp", only(&[nginx.key()]))));
@@ -82,14 +83,14 @@ fn the_receiver_of_news_may_call_the_engine() {
     let (news, heard) = channel();
     let handle: Arc<Mutex<Option<ScopeEngine>>> = Arc::default();
     let inner = Arc::clone(&handle);
-    let on_change = Box::new(move |feature, _: Scope| {
+    let on_change = Box::new(move |feature, _: Resolved| {
         let engine = inner.lock().expect("not poisoned").clone().expect("set before");
-        let scope = engine.set(feature, &comms(Mode::Exclude, &[]));
+        let scope = engine.set(feature, &comms(Mode::Exclude, &[]), false).scope;
         let _ = news.send(scope);
     });
-    let engine = ScopeEngine::start(&proc.root(), SOON, on_change).expect("starts");
+    let engine = ScopeEngine::start(&proc.root(), Registry::default(), SOON, on_change).expect("starts");
     *handle.lock().expect("not poisoned") = Some(engine.clone());
-    engine.set("tcp", &comms(Mode::Include, &["redis"]));
+    engine.set("tcp", &comms(Mode::Include, &["redis"]), false);
     proc.put(&Fake::new(10, "redis"));
     assert_eq!(heard.recv_timeout(PATIENCE), Ok(Scope::All));
     handle.lock().expect("not poisoned").take();
@@ -104,7 +105,7 @@ fn labels_targets_and_explanations_agree_with_the_scope() {
     let (engine, _heard) = start(&proc, NEVER);
     let proc_name = vec![name("^red", "", Some(("app", "cache"))), name("nginx", "", None)];
     let selectors = Selectors { proc_name, ..Selectors::default() };
-    engine.set("tcp", &Selection { mode: Mode::Include, selectors });
+    engine.set("tcp", &Selection { mode: Mode::Include, selectors }, false);
     let label = engine.user_label("tcp", redis.key()).expect("labelled");
     assert_eq!(*label, ("app".to_owned(), "cache".to_owned()));
     assert_eq!(engine.user_label("tcp", nginx.key()), None);
@@ -126,9 +127,9 @@ fn a_long_list_of_targets_is_cut_and_the_total_told() {
         proc.put(&Fake::new(pid, "many"));
     }
     let (engine, _heard) = start(&proc, NEVER);
-    engine.set("tcp", &comms(Mode::Include, &["many"]));
+    engine.set("tcp", &comms(Mode::Include, &["many"]), false);
     let targets = engine.targets("tcp");
-    assert_eq!((targets.total, targets.items.len(), engine.counts("tcp")), (1100, MAX_TARGETS, 1100));
+    assert_eq!((targets.total, targets.items.len(), engine.counts("tcp").0), (1100, 1000, 1100));
     assert_eq!(targets.items[0].key.tgid, 1);
     engine.shutdown();
 }
@@ -139,5 +140,5 @@ fn a_second_shutdown_and_a_set_after_it_are_harmless() {
     let (engine, _heard) = start(&proc, SOON);
     engine.shutdown();
     engine.shutdown();
-    assert_eq!(engine.set("tcp", &comms(Mode::Exclude, &[])), Scope::All);
+    assert_eq!(engine.set("tcp", &comms(Mode::Exclude, &[]), false).scope, Scope::All);
 }

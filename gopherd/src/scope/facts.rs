@@ -1,6 +1,7 @@
 //! What selectors look at in one process, read from /proc. Leaves the set of all processes to `table` and
 //! what it means to `rules`.
 
+use crate::containers::{Place, Registry};
 use probe_core::{Label, ProcKey};
 use probe_kit::kept::{open, read_head, read_once, read_piece};
 use probe_kit::scan;
@@ -15,6 +16,9 @@ pub(crate) const MAX_CMDLINE: usize = 4096;
 /// A line of `stat` has less than 1 KiB.
 const STAT: usize = 4096;
 
+/// So much of a list of cgroups is looked at: a line for each hierarchy, whose paths nest containers.
+const MAX_CGROUPS: usize = 16 << 10;
+
 /// What selectors look at in one process.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ProcFacts {
@@ -27,6 +31,8 @@ pub(crate) struct ProcFacts {
     /// The first 4,096 bytes of its command line, arguments joined by blanks; empty for a kernel thread;
     /// `None` while no rule needs it.
     pub(crate) cmdline: Option<Box<str>>,
+    /// The containers that it is in, the innermost first; `None` while nobody needs them.
+    pub(crate) place: Option<Place>,
     /// Where the program's code, stack and arguments begin: other values after an exec. Zero where the
     /// kernel hides them, and for kernel threads.
     pub(super) image: [u64; 3],
@@ -76,6 +82,15 @@ impl Reader {
         Ok(joined(self.arguments(pid, MAX_CMDLINE)?).into())
     }
 
+    /// The containers that the process is in. A kernel without cgroups has none.
+    pub(crate) fn place(&mut self, pid: u32, registry: &Registry) -> io::Result<Place> {
+        match read_head(&self.root.join(format!("{pid}/cgroup")), MAX_CGROUPS, &mut self.buf) {
+            Ok(text) => Ok(registry.place(&String::from_utf8_lossy(text))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Place::from([])),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The process that has `pid` now. `None` for a thread that is no process: its `stat` can be read too.
     pub(crate) fn process(&mut self, pid: u32) -> Option<ProcKey> {
         let status = read_once(&self.root.join(format!("{pid}/status")), &mut self.buf).ok()?;
@@ -122,6 +137,7 @@ fn parse(pid: u32, text: &[u8]) -> Option<ProcFacts> {
         ppid,
         comm: scan::text(comm),
         cmdline: None,
+        place: None,
         image: [start_code, start_stack, arg_start],
     })
 }

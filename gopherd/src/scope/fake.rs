@@ -1,11 +1,13 @@
 //! A /proc made by hand, and selections in a few words, for the tests of this module.
 
 use super::facts::ProcFacts;
+use crate::containers::{Container, ContainerId, Pod, Runtime};
 use crate::feature::{Mode, ProcId, ProcName, Selection, Selectors};
 use probe_core::ProcKey;
 use probe_kit::testing::FakeHost;
 use regex::Regex;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A process of the fake /proc.
 #[derive(Clone, Debug)]
@@ -60,6 +62,14 @@ impl FakeProc {
         self
     }
 
+    /// The process is in these containers, the innermost last; the daemon that reads it is not.
+    pub(super) fn move_to(&self, pid: u32, containers: &[u32]) -> &Self {
+        let path: String =
+            containers.iter().map(|number| format!("/docker/{}", container_id(*number).as_str())).collect();
+        self.0.write(&format!("proc/{pid}/cgroup"), format!("2:cpu:/\n1:name=systemd:{path}/\n0::/\n"));
+        self
+    }
+
     /// The process ends.
     pub(super) fn end(&self, pid: u32) -> &Self {
         std::fs::remove_dir_all(self.root().join(pid.to_string())).expect("was there");
@@ -93,6 +103,29 @@ pub(super) fn facts(pid: u32, ppid: u32, comm: &str, cmdline: &str) -> ProcFacts
         ppid,
         comm: comm.into(),
         cmdline: Some(cmdline.into()),
+        place: None,
         image: [1; 3],
+    }
+}
+
+/// The same process in these containers, the innermost first.
+pub(super) fn in_container(facts: ProcFacts, place: &[&ContainerId]) -> ProcFacts {
+    ProcFacts { place: Some(place.iter().map(|id| (*id).clone()).collect()), ..facts }
+}
+
+/// The id of container number `number`: its first 12 characters end with it.
+pub(super) fn container_id(number: u32) -> ContainerId {
+    ContainerId::new(&format!("{number:012}{:052}", 0)).expect("an id")
+}
+
+/// A container as a runtime tells it.
+pub(super) fn known(number: u32, name: Option<&str>, pod: Option<&str>) -> Container {
+    let of_pod = |uid: &str| Arc::new(Pod { uid: uid.into(), name: None, namespace: None, labels: None });
+    Container {
+        id: container_id(number),
+        runtime: Runtime::Unknown,
+        name: name.map(Into::into),
+        image: None,
+        pod: pod.map(of_pod),
     }
 }

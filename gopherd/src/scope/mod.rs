@@ -1,15 +1,17 @@
-//! The scope engine: which processes each feature's selectors match, now and as processes come and go.
+//! The scope engine: which processes and containers each feature's selectors match, now and as they come and go.
 //!
 //! Owns the process table, the matching and the thread that looks at /proc again; leaves to others what
-//! selectors mean as JSON (`feature`) and what a probe does with its scope.
+//! selectors mean as JSON (`feature`), which containers there are (`containers`) and what a probe does with its
+//! scope.
 //!
 //! ```text
 //!  set(feature, selection) ─► watch ─ table ─ facts ─► /proc
-//!          │                    │  └─ rules (pure)
-//!          ▼                    ▼ every interval, only while a selection needs it
-//!        Scope             on_change(feature, Scope), from the thread "scope", no lock held
+//!          │                    │  └─ rules (pure) ─► containers::Registry
+//!          ▼                    ▼ every interval, only while a selection needs it, and at news (bell)
+//!       Resolved          on_change(feature, Resolved), from the thread "scope", no lock held
 //! ```
 
+mod bell;
 mod engine;
 mod explain;
 mod facts;
@@ -17,9 +19,11 @@ mod facts;
 mod fake;
 mod rules;
 mod table;
+mod targets;
 mod watch;
 
-pub use engine::{OnChange, RESCAN_INTERVAL, ScopeEngine, Target, Targets};
+pub use engine::{OnChange, RESCAN_INTERVAL, ScopeEngine};
 pub use explain::Explanation;
 pub(crate) use facts::{Reader, joined};
+pub use targets::{ContainerTargets, Target, Targets};
 pub use watch::UserLabel;

@@ -6,16 +6,20 @@
 //!   exec, take a name and write their title over their arguments;
 //! - of the others every [`TURNS`]th, in turn.
 //!
+//! A process that a runtime names is looked at at once, between two scans.
+//!
 //! A process whose pid has gone to another is found at once, because its directory is another inode.
 
 use super::facts::{ProcFacts, Reader, is_gone};
-use hashbrown::HashMap;
+use crate::containers::{ContainerId, Place, Registry};
+use hashbrown::{HashMap, HashSet};
 use probe_core::{Capability, ProcKey};
 use probe_kit::privilege::raise;
 use rustix::fs::{Dir, Mode, OFlags};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Processes that are kept; the kernel's usual limit of pids. More are counted as missed.
 pub(super) const MAX_PROCESSES: usize = 32_768;
@@ -59,6 +63,8 @@ pub(super) struct Want {
     pub(super) listing: Listing,
     /// Whether command lines are needed.
     pub(super) cmdline: bool,
+    /// Whether it is needed which containers they are in.
+    pub(super) place: bool,
 }
 
 /// What a scan found to be otherwise than before.
@@ -94,6 +100,7 @@ struct Entry {
 #[derive(Debug)]
 pub(super) struct Table {
     reader: Reader,
+    registry: Registry,
     processes: HashMap<u32, Entry>,
     scans: u64,
     missed: usize,
@@ -101,10 +108,11 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// An empty table over the /proc at `root`.
-    pub(super) fn new(root: &Path) -> Self {
+    /// An empty table over the /proc at `root`, whose containers `registry` knows.
+    pub(super) fn new(root: &Path, registry: Registry) -> Self {
         Self {
             reader: Reader::new(root),
+            registry,
             processes: HashMap::new(),
             scans: 0,
             missed: 0,
@@ -140,7 +148,7 @@ impl Table {
         self.missed = 0;
         let mut delta = Delta::default();
         for (pid, inode) in listed {
-            self.visit(pid, inode, want.cmdline, depth, &mut delta);
+            self.visit(pid, inode, want, depth, &mut delta);
         }
         let scan = self.scans;
         self.processes.retain(|_, entry| {
@@ -156,11 +164,29 @@ impl Table {
         Ok(delta)
     }
 
-    fn visit(&mut self, pid: u32, inode: Option<u64>, cmdline: bool, depth: Depth, delta: &mut Delta) {
+    /// Looks at one process that somebody has named. The next scan looks at it again.
+    pub(super) fn look(&mut self, pid: u32, want: &Want, delta: &mut Delta) {
+        // For the same reasons as in a scan.
+        let _raised = (want.listing == Listing::All).then(|| raise(&[Capability::SysPtrace]));
+        // A thread's files can be read too, but it is no process.
+        if want.listing == Listing::All && self.reader.process(pid).is_some() {
+            self.visit(pid, None, want, Depth::Everything, delta);
+        }
+    }
+
+    /// The pids of the processes that are in one of `containers`.
+    pub(super) fn inside(&self, containers: &HashSet<ContainerId>) -> Vec<u32> {
+        let is_inside = |facts: &&ProcFacts| {
+            facts.place.as_ref().is_some_and(|place| place.iter().any(|id| containers.contains(id)))
+        };
+        self.iter().filter(is_inside).map(|facts| facts.key.tgid).collect()
+    }
+
+    fn visit(&mut self, pid: u32, inode: Option<u64>, want: &Want, depth: Depth, delta: &mut Delta) {
         let scan = self.scans;
         let full = self.processes.len() >= self.limit;
         let known = match self.processes.get_mut(&pid) {
-            Some(entry) if depth == Depth::Due && !due(entry, pid, inode, cmdline, scan) => {
+            Some(entry) if depth == Depth::Due && !due(entry, pid, inode, want, scan) => {
                 entry.seen = scan;
                 return;
             }
@@ -171,7 +197,7 @@ impl Table {
             }
             None => None,
         };
-        match read(&mut self.reader, pid, known.as_deref(), cmdline, depth, scan) {
+        match read(&mut self.reader, &self.registry, pid, known.as_deref(), want, depth, scan) {
             Ok((facts, born)) => {
                 let entry = Entry { facts, inode, born, seen: scan };
                 match known {
@@ -203,21 +229,23 @@ impl Table {
     }
 }
 
-fn due(entry: &Entry, pid: u32, inode: Option<u64>, cmdline: bool, scan: u64) -> bool {
+fn due(entry: &Entry, pid: u32, inode: Option<u64>, want: &Want, scan: u64) -> bool {
     // The kernel lists inode 1 when it has no memory for the entry; that tells nothing.
     let same = inode.is_some_and(|inode| inode > 1) && inode == entry.inode;
     !same
         || scan - entry.born < YOUNG
         || (u64::from(pid) + scan).is_multiple_of(TURNS)
-        || (cmdline && entry.facts.cmdline.is_none())
+        || (want.cmdline && entry.facts.cmdline.is_none())
+        || (want.place && entry.facts.place.is_none())
 }
 
 /// Reads what is needed of `pid`; also which scan it is to be counted from.
 fn read(
     reader: &mut Reader,
+    registry: &Registry,
     pid: u32,
     known: Option<&Entry>,
-    cmdline: bool,
+    want: &Want,
     depth: Depth,
     scan: u64,
 ) -> io::Result<(ProcFacts, u64)> {
@@ -227,10 +255,21 @@ fn read(
     let born = same_program.map_or(scan, |known| known.born);
     let settled = depth == Depth::Due && scan - born >= YOUNG;
     facts.cmdline = same_program.and_then(|known| known.facts.cmdline.clone());
-    if cmdline && !(settled && facts.cmdline.is_some()) {
+    if want.cmdline && !(settled && facts.cmdline.is_some()) {
         facts.cmdline = Some(reader.cmdline(pid)?);
     }
+    if want.place {
+        // A process of any age can be moved, and an exec moves none.
+        let before =
+            known.filter(|known| known.facts.key == facts.key).and_then(|known| known.facts.place.as_ref());
+        facts.place = Some(same_or(before, reader.place(pid, registry)?));
+    }
     Ok((facts, born))
+}
+
+/// `now`, in the memory of `before` if it is the same.
+fn same_or(before: Option<&Place>, now: Place) -> Place {
+    before.filter(|before| **before == now).map_or(now, Arc::clone)
 }
 
 /// The pids in `root` and the inode of each one's directory.

@@ -2,12 +2,14 @@
 //! without a clock: `engine` drives it. Only processes that changed are matched again, so that a thousand
 //! rules cost nothing while nothing happens.
 
+use super::bell::Heard;
 use super::facts::ProcFacts;
 use super::rules::{self, Rule};
 use super::table::{Delta, Depth, Listing, Table, Want};
+use crate::containers::{ContainerId, Registry};
 use crate::feature::Selection;
-use hashbrown::HashMap;
-use probe_core::{Label, ProcKey, Scope};
+use hashbrown::{HashMap, HashSet};
+use probe_core::{ContainerKey, ContainerTarget, Label, ProcKey, Resolved};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,6 +26,10 @@ pub(super) struct Hit {
     pub(super) rule: Rule,
     /// The label for its series.
     pub(super) label: Option<UserLabel>,
+    /// The innermost container that it is in; `None` if it is in none or no rule needs to know.
+    pub(super) container: Option<ContainerId>,
+    /// A container or pod selector matches it.
+    pub(super) by_container: bool,
 }
 
 /// One feature's selection and what it resolves to.
@@ -31,10 +37,18 @@ pub(super) struct Hit {
 pub(super) struct Watched {
     /// The selection.
     pub(super) selection: Arc<Selection>,
+    /// Somebody wants to know the containers in scope.
+    wants_containers: bool,
     /// What it resolves to.
-    pub(super) scope: Scope,
+    pub(super) resolved: Resolved,
     /// The processes that its selectors match.
     pub(super) hits: HashMap<ProcKey, Hit>,
+    /// The containers that its selectors match.
+    pub(super) matched_containers: usize,
+    /// The containers in scope, if they are wanted, by what probes call them.
+    pub(super) containers: HashMap<ContainerKey, ContainerId>,
+    /// The processes in these.
+    inside: HashMap<ProcKey, ContainerId>,
     /// One for each `proc_name` entry, shared by all its hits.
     labels: Arc<[Option<UserLabel>]>,
 }
@@ -48,41 +62,122 @@ pub(super) struct Effect {
     pub(super) hits: bool,
 }
 
+/// What matching asks beside the process.
+#[derive(Clone, Copy)]
+struct Host<'a> {
+    table: &'a Table,
+    registry: &'a Registry,
+    own: Option<u32>,
+}
+
 impl Watched {
     /// With no process matched yet.
-    fn new(selection: &Selection) -> Self {
+    fn new(selection: &Selection, wants_containers: bool) -> Self {
         let names = &selection.selectors.proc_name;
+        let scope = rules::scope(selection, []);
         Self {
             selection: Arc::new(selection.clone()),
-            scope: rules::scope(selection, []),
+            wants_containers,
+            resolved: Resolved { scope, ..Resolved::default() },
             hits: HashMap::new(),
+            matched_containers: 0,
+            containers: HashMap::new(),
+            inside: HashMap::new(),
             labels: names.iter().map(|entry| entry.label.clone().map(Arc::new)).collect(),
         }
     }
 
-    /// Matches every process.
-    fn match_all(&mut self, table: &Table, own: Option<u32>) {
-        self.hits = table.iter().filter_map(|facts| Some((facts.key, self.hit(facts, own)?))).collect();
-        self.resolve();
+    /// What must be known to resolve it.
+    fn want(&self) -> Want {
+        let selectors = &self.selection.selectors;
+        let listing = if self.wants_containers { Listing::All } else { rules::listing(selectors) };
+        Want {
+            listing,
+            cmdline: rules::needs_cmdline(selectors),
+            place: self.wants_containers || rules::has_container_rules(selectors),
+        }
     }
 
-    fn hit(&self, facts: &ProcFacts, own: Option<u32>) -> Option<Hit> {
-        let found = rules::matches(&self.selection.selectors, facts, own)?;
-        let label = found.label.and_then(|index| self.labels.get(index)?.clone());
-        Some(Hit { comm: facts.comm.clone(), rule: found.rule, label })
+    /// Matches every process.
+    fn match_all(&mut self, host: Host<'_>) {
+        self.hits.clear();
+        self.inside.clear();
+        for facts in host.table.iter() {
+            let hit = self.hit(facts, host);
+            self.enter(facts, hit.as_ref());
+            self.hits.extend(hit.map(|hit| (facts.key, hit)));
+        }
+        self.resolve();
+        self.resolve_containers();
+    }
+
+    fn hit(&self, facts: &ProcFacts, host: Host<'_>) -> Option<Hit> {
+        let found = rules::matches(&self.selection.selectors, facts, host.own, host.registry)?;
+        Some(Hit {
+            comm: facts.comm.clone(),
+            rule: found.rule,
+            label: found.label.and_then(|index| self.labels.get(index)?.clone()),
+            container: innermost(facts).cloned(),
+            by_container: found.by_container,
+        })
+    }
+
+    /// Notes in which container in scope the process is; whether that is another one than before.
+    fn enter(&mut self, facts: &ProcFacts, hit: Option<&Hit>) -> bool {
+        let by_container = hit.is_some_and(|hit| hit.by_container);
+        let observed = self.wants_containers && rules::observes_container(&self.selection, by_container);
+        let now = innermost(facts).filter(|_| observed);
+        if self.inside.get(&facts.key) == now {
+            return false;
+        }
+        match now {
+            Some(id) => self.inside.insert(facts.key, id.clone()),
+            None => self.inside.remove(&facts.key),
+        };
+        true
     }
 
     fn resolve(&mut self) {
-        self.scope = rules::scope(&self.selection, self.hits.keys().copied());
+        self.resolved.scope = rules::scope(&self.selection, self.hits.keys().copied());
     }
 
-    fn apply(&mut self, delta: &Delta, table: &Table, own: Option<u32>) -> Effect {
+    /// Whether the containers in scope are others than before.
+    fn resolve_containers(&mut self) -> bool {
+        let matched = self.hits.values().filter(|hit| hit.by_container);
+        self.matched_containers =
+            matched.filter_map(|hit| hit.container.as_ref()).collect::<HashSet<_>>().len();
+        let mut oldest: HashMap<&ContainerId, ProcKey> = HashMap::new();
+        for (key, id) in &self.inside {
+            let first = oldest.entry(id).or_insert(*key);
+            if (key.start_ticks, key.tgid) < (first.start_ticks, first.tgid) {
+                *first = *key;
+            }
+        }
+        let target = |(id, process): (&&ContainerId, &ProcKey)| {
+            Some((ContainerTarget { id: ContainerKey::new(id.as_str())?, process: *process }, (*id).clone()))
+        };
+        let mut found: Vec<_> = oldest.iter().filter_map(target).collect();
+        found.sort_unstable();
+        // Two ids with the same beginning are one container, as for the reference.
+        found.dedup_by_key(|(target, _)| target.id);
+        let changed = !found.iter().map(|(target, _)| target).eq(self.resolved.containers.iter());
+        if changed {
+            self.resolved.containers = found.iter().map(|(target, _)| *target).collect();
+            self.containers = found.into_iter().map(|(target, id)| (target.id, id)).collect();
+        }
+        changed
+    }
+
+    fn apply(&mut self, delta: &Delta, host: Host<'_>) -> Effect {
         let mut effect = Effect::default();
+        let mut moved = false;
         for key in &delta.gone {
             effect.scope |= self.hits.remove(key).is_some();
+            moved |= self.inside.remove(key).is_some();
         }
-        for facts in delta.changed.iter().filter_map(|pid| table.get(*pid)) {
-            let hit = self.hit(facts, own);
+        for facts in delta.changed.iter().filter_map(|pid| host.table.get(*pid)) {
+            let hit = self.hit(facts, host);
+            moved |= self.enter(facts, hit.as_ref());
             effect.scope |= hit.is_some() != self.hits.contains_key(&facts.key);
             let before = match hit.clone() {
                 Some(hit) => self.hits.insert(facts.key, hit),
@@ -94,24 +189,38 @@ impl Watched {
         if effect.scope {
             self.resolve();
         }
+        if moved || effect.hits {
+            effect.scope |= self.resolve_containers();
+            effect.hits |= effect.scope;
+        }
         effect
     }
+}
+
+/// The innermost container of a process whose place was read.
+fn innermost(facts: &ProcFacts) -> Option<&ContainerId> {
+    facts.place.as_ref()?.first()
 }
 
 /// All watched selections over one table of processes.
 #[derive(Debug)]
 pub(super) struct Watch {
     table: Table,
+    registry: Registry,
     own: Option<u32>,
     features: BTreeMap<&'static str, Watched>,
     /// The last scan failed, so the next failure is no news.
     failing: bool,
 }
 
+/// What a look did to each feature that it touched.
+pub(super) type Effects = Vec<(&'static str, Effect)>;
+
 impl Watch {
     /// Nothing watched yet, over the /proc at `root`; the daemon's pid there is `own`.
-    pub(super) fn new(root: &Path, own: Option<u32>) -> Self {
-        Self { table: Table::new(root), own, features: BTreeMap::new(), failing: false }
+    pub(super) fn new(root: &Path, registry: Registry, own: Option<u32>) -> Self {
+        let table = Table::new(root, registry.clone());
+        Self { table, registry, own, features: BTreeMap::new(), failing: false }
     }
 
     /// What is known about a feature.
@@ -129,21 +238,25 @@ impl Watch {
         self.table.missed()
     }
 
-    /// Watches `selection` for `feature` instead of what it had, after a look at everything that it needs.
-    /// Returns what that look did to the other features.
+    /// Watches `selection` for `feature` instead of what it had, with the containers in scope if they are
+    /// wanted, after a look at everything that it needs. Returns what that look did to the other features.
     pub(super) fn set(
         &mut self,
         feature: &'static str,
         selection: &Selection,
-    ) -> Vec<(&'static str, Effect)> {
-        self.features.insert(feature, Watched::new(selection));
+        wants_containers: bool,
+    ) -> Effects {
+        let watched = Watched::new(selection, wants_containers);
+        let needs_look = watched.want().listing != Listing::Nothing;
+        self.features.insert(feature, watched);
         let mut effects = Vec::new();
-        if rules::listing(&selection.selectors) != Listing::Nothing || !self.needs_scans() {
+        if needs_look || !self.needs_scans() {
             effects = self.scan(Depth::Everything);
             effects.retain(|(name, _)| *name != feature);
         }
+        let host = Host { table: &self.table, registry: &self.registry, own: self.own };
         if let Some(watched) = self.features.get_mut(feature) {
-            watched.match_all(&self.table, self.own);
+            watched.match_all(host);
         }
         effects
     }
@@ -157,38 +270,62 @@ impl Watch {
     }
 
     /// Looks at /proc again and says which features that touched.
-    pub(super) fn rescan(&mut self) -> Vec<(&'static str, Effect)> {
+    pub(super) fn rescan(&mut self) -> Effects {
         self.scan(Depth::Due)
     }
 
+    /// Looks at what the news are about. Without a selection that lists the processes they are no news.
+    pub(super) fn hear(&mut self, heard: &Heard) -> Effects {
+        let want = self.want();
+        if heard.is_empty() || want.listing != Listing::All {
+            return Vec::new();
+        }
+        let mut delta = Delta::default();
+        if heard.too_much {
+            let Some(found) = self.look(Depth::Everything) else { return Vec::new() };
+            delta = found;
+            delta.changed = self.table.iter().map(|facts| facts.key.tgid).collect();
+        } else {
+            heard.started.iter().for_each(|pid| self.table.look(*pid, &want, &mut delta));
+            delta.changed.extend(self.table.inside(&heard.changed));
+        }
+        self.apply(&delta)
+    }
+
+    fn scan(&mut self, depth: Depth) -> Effects {
+        self.look(depth).map(|delta| self.apply(&delta)).unwrap_or_default()
+    }
+
     /// A /proc that cannot be listed leaves everything as it was.
-    fn scan(&mut self, depth: Depth) -> Vec<(&'static str, Effect)> {
+    fn look(&mut self, depth: Depth) -> Option<Delta> {
         let delta = match self.table.scan(&self.want(), depth) {
             Ok(delta) => delta,
             Err(error) => {
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::error!(%error, "cannot list processes; scopes stay as they are");
                 }
-                return Vec::new();
+                return None;
             }
         };
         if std::mem::replace(&mut self.failing, false) {
             tracing::info!("processes can be listed again");
         }
-        let (table, own) = (&self.table, self.own);
-        let effects =
-            self.features.iter_mut().map(|(name, watched)| (*name, watched.apply(&delta, table, own)));
+        Some(delta)
+    }
+
+    fn apply(&mut self, delta: &Delta) -> Effects {
+        let host = Host { table: &self.table, registry: &self.registry, own: self.own };
+        let effects = self.features.iter_mut().map(|(name, watched)| (*name, watched.apply(delta, host)));
         effects.filter(|(_, effect)| effect.hits).collect()
     }
 
     fn want(&self) -> Want {
-        let mut want = Want::default();
-        for watched in self.features.values() {
-            let selectors = &watched.selection.selectors;
-            want.listing = want.listing.with(rules::listing(selectors));
-            want.cmdline |= rules::needs_cmdline(selectors);
-        }
-        want
+        let all = self.features.values().map(Watched::want);
+        all.fold(Want::default(), |all, one| Want {
+            listing: all.listing.with(one.listing),
+            cmdline: all.cmdline || one.cmdline,
+            place: all.place || one.place,
+        })
     }
 }
 

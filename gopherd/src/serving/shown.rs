@@ -90,7 +90,9 @@ impl Shown {
             }
             self.own.set_probe_state(probe, view.state.text(), &names);
             self.own.set_restarts(probe, view.restarts);
-            self.own.set_scope_targets(probe, "process", self.scope.counts(probe));
+            let (processes, containers) = self.scope.counts(probe);
+            self.own.set_scope_targets(probe, "process", processes);
+            self.own.set_scope_targets(probe, "container", containers);
         }
         self.own.set_scope_missed(self.scope.missed());
         self.own.set_lost("log", "debug", "write_failed", self.log.lost());

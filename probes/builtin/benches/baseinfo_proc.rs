@@ -59,6 +59,7 @@ fn run(scope: &Scope, ticks: u64) -> Duration {
         sub_probes: ["proc"].into_iter().collect(),
         scope: scope.clone(),
         params: Arc::new(settings),
+        ..Order::default()
     };
     let (tell, told) = channel();
     let link = Ticks { done: 0, until: WARM_UP + ticks, began: Duration::ZERO, tell };

@@ -34,7 +34,7 @@ const fn to_come(capability: Capability, purpose: &'static str) -> Need {
 }
 
 const fn sub(name: &'static str, summary: &'static str) -> SubProbe {
-    SubProbe { name, summary, aliases: &[], default: true, needs_scope: false }
+    SubProbe::new(name, summary)
 }
 
 use ScopeUse::{Containers, None as Host, Processes, ProcessesAndContainers as Both};

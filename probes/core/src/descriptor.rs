@@ -1,7 +1,7 @@
 //! What a probe is, as static data: REST, the READMEs and the metric reference are made of it, so a
 //! probe that this host cannot run, or that is not built yet, can still be listed and explained.
 
-use crate::{Need, ParamSpec, Probe, Table};
+use crate::{Need, ParamSpec, Params, Probe, Table};
 use std::path::PathBuf;
 
 /// Which processes or containers a feature can be narrowed to.
@@ -30,6 +30,31 @@ pub struct SubProbe {
     pub default: bool,
     /// Stays idle until a scope was asked for, because "every process" would be a costly surprise.
     pub needs_scope: bool,
+    /// Stays idle until this parameter is set: it says what to look at.
+    pub needs_param: Option<&'static ParamSpec>,
+    /// Observes containers as such, not only their processes.
+    pub containers: bool,
+}
+
+impl SubProbe {
+    /// A part that runs unless others are named, over processes or the host.
+    pub const fn new(name: &'static str, summary: &'static str) -> Self {
+        Self {
+            name,
+            summary,
+            aliases: &[],
+            default: true,
+            needs_scope: false,
+            needs_param: None,
+            containers: false,
+        }
+    }
+
+    /// Whether the parameter that it needs was never set.
+    pub fn lacks(&self, params: &Params) -> bool {
+        let is_default = |spec: &ParamSpec| params.get(spec).is_none_or(|v| *v == spec.default_value());
+        self.needs_param.is_some_and(is_default)
+    }
 }
 
 /// The directories through which a probe sees the host.
@@ -92,6 +117,17 @@ impl Descriptor {
     /// The parameter with this key, if the feature uses it.
     pub fn param(&self, key: &str) -> Option<&'static ParamSpec> {
         self.params.iter().copied().find(|spec| spec.key == key)
+    }
+
+    /// Whether one of the active `sub_probes` is to be told the containers in scope, which costs a look at
+    /// every process. `unset` says that no selector was ever given.
+    pub fn wants_containers(&self, sub_probes: &SubProbes, params: &Params, unset: bool) -> bool {
+        if self.sub_probes.is_empty() {
+            return matches!(self.scope, ScopeUse::Containers | ScopeUse::ProcessesAndContainers);
+        }
+        self.sub_probes.iter().any(|sub| {
+            sub.containers && sub_probes.has(sub.name) && !(sub.needs_scope && unset) && !sub.lacks(params)
+        })
     }
 
     /// The sub-probes that run when none were named.

@@ -13,10 +13,13 @@ pub fn readme(probe: &Descriptor) -> String {
     if !probe.sub_probes.is_empty() {
         out.push_str("\n| sub-probe | what it reads | runs by default |\n|---|---|---|\n");
         for sub in probe.sub_probes {
-            let default = match (sub.default, sub.needs_scope) {
-                (true, true) => "yes, idle until a scope is given",
-                (true, false) => "yes",
-                (false, _) => "no",
+            let scope = sub.needs_scope.then(|| "a scope is given".to_owned());
+            let param = sub.needs_param.map(|spec| format!("`{}` is set", spec.key));
+            let needs = scope.into_iter().chain(param).collect::<Vec<_>>().join(" and ");
+            let default = match (sub.default, needs.is_empty()) {
+                (true, false) => format!("yes, idle until {needs}"),
+                (true, true) => "yes".to_owned(),
+                (false, _) => "no".to_owned(),
             };
             let _ = writeln!(out, "| `{}` | {} | {default} |", sub.name, sub.summary);
         }

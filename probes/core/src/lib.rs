@@ -10,7 +10,7 @@
 //!                                   │ run(Starting)            own named thread
 //!                                   ▼
 //!             Starting ── attached(outcome) ──► Running
-//!                                                │  wait() ──► Wake::{Tick, Readable, Scope, Params, SubProbes, Stop}
+//!                                                │  wait() ──► Wake::{Tick, Readable, Scope, Containers, Params, SubProbes, Stop}
 //!                                                └─ emit(Batch of rows) ──► pipeline
 //! ```
 #![forbid(unsafe_code)]
@@ -36,7 +36,7 @@ pub use need::{Capability, Need, without};
 pub use order::{Order, Outcome, SubProbeOutcome};
 pub use params::{ParamKind, ParamSpec, ParamValue, Params};
 pub use probe::{Link, Poll, Polled, Probe, Running, Signal, Starting, Tick, Wake};
-pub use scope::{ProcSet, Scope};
+pub use scope::{ContainerTarget, Containers, ProcSet, Resolved, Scope};
 pub use smol_str::SmolStr;
-pub use subject::{ProcKey, Subject};
+pub use subject::{ContainerKey, ProcKey, Subject};
 pub use table::{Column, Kind, Label, Row, Table, Unit};

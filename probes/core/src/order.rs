@@ -1,6 +1,6 @@
 //! What the operator wants of a probe, and what the probe made of it.
 
-use crate::{Params, Scope, SubProbes};
+use crate::{Containers, Params, Scope, SubProbes};
 use std::sync::Arc;
 
 /// The wish: which sub-probes, over which processes, with which parameters.
@@ -10,6 +10,9 @@ pub struct Order {
     pub sub_probes: SubProbes,
     /// The processes to observe.
     pub scope: Scope,
+    /// The containers to observe; empty while no sub-probe that runs wants to know them
+    /// ([`Descriptor::wants_containers`](crate::Descriptor::wants_containers)).
+    pub containers: Containers,
     /// The parameters; a key that was never set has its default.
     pub params: Arc<Params>,
 }

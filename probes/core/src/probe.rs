@@ -2,7 +2,7 @@
 //! then gets the [`Running`] handle that waits and emits. "Emitted before attached" and "ready said twice"
 //! do not compile, and "ready never said" is a failed start.
 
-use crate::{Batch, Close, Order, Outcome, Params, ProbeError, Scope, SubProbes};
+use crate::{Batch, Close, Containers, Order, Outcome, Params, ProbeError, Scope, SubProbes};
 use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -120,6 +120,8 @@ pub enum Wake {
     SubProbes(SubProbes),
     /// The scope has changed.
     Scope(Scope),
+    /// The containers in scope are others, or are reached through other processes.
+    Containers(Containers),
     /// The parameters have changed.
     Params(Arc<Params>),
     /// Detach and return.
@@ -130,6 +132,7 @@ pub enum Wake {
 struct Pending {
     sub_probes: bool,
     scope: bool,
+    containers: bool,
     params: bool,
 }
 
@@ -170,6 +173,9 @@ impl Running {
             if std::mem::take(&mut self.pending.scope) {
                 return Wake::Scope(self.order.scope.clone());
             }
+            if std::mem::take(&mut self.pending.containers) {
+                return Wake::Containers(Arc::clone(&self.order.containers));
+            }
             if std::mem::take(&mut self.pending.params) {
                 return Wake::Params(Arc::clone(&self.order.params));
             }
@@ -185,6 +191,7 @@ impl Running {
     fn take_order(&mut self, order: Order, answer: bool) {
         self.pending.sub_probes |= answer || order.sub_probes != self.order.sub_probes;
         self.pending.scope |= order.scope != self.order.scope;
+        self.pending.containers |= order.containers != self.order.containers;
         self.pending.params |= order.params != self.order.params;
         if order.params.report_period() != self.order.params.report_period() && self.ticks > 1 && !self.fresh
         {
@@ -268,7 +275,7 @@ impl<P: Poll> Probe for Polled<P> {
                     outcome = self.0.apply(running.order())?;
                     running.report(outcome.clone());
                 }
-                Wake::Scope(_) | Wake::Params(_) => {
+                Wake::Scope(_) | Wake::Containers(_) | Wake::Params(_) => {
                     // Whoever changed these waits for no answer, but what runs may be other than before.
                     let now = self.0.apply(running.order())?;
                     if now != outcome {
@@ -310,12 +317,19 @@ mod tests {
     fn one_order_wakes_once_for_each_part_that_changed() {
         let mut changed = Params::default();
         changed.set(&params::REPORT_PERIOD, ParamValue::Int(5));
-        let order =
-            Order { sub_probes: ["a"].into_iter().collect(), scope: Scope::All, params: Arc::new(changed) };
+        let process = crate::ProcKey { tgid: 1, start_ticks: 1 };
+        let id = crate::ContainerKey::new("c").expect("an id");
+        let order = Order {
+            sub_probes: ["a"].into_iter().collect(),
+            scope: Scope::All,
+            containers: [crate::ContainerTarget { id, process }].into(),
+            params: Arc::new(changed),
+        };
         let again = Signal::Order { order: order.clone(), answer: false };
         let mut running = running(vec![Signal::Order { order, answer: false }, again]);
         assert!(matches!(running.wait(None), Wake::SubProbes(s) if !s.has("b")));
         assert!(matches!(running.wait(None), Wake::Scope(Scope::All)));
+        assert!(matches!(running.wait(None), Wake::Containers(list) if list[0].id == id));
         assert!(matches!(running.wait(None), Wake::Params(p) if p.report_period().as_secs() == 5));
         assert!(matches!(running.wait(None), Wake::Stop));
     }

@@ -1,6 +1,6 @@
-//! Which processes a probe observes: the resolved form, as the scope engine hands it out.
+//! Which processes and containers a probe observes: the resolved form, as the scope engine hands it out.
 
-use crate::ProcKey;
+use crate::{ContainerKey, ProcKey};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -31,4 +31,27 @@ impl Scope {
             Self::Except(set) => !set.contains(process),
         }
     }
+}
+
+/// A container in scope that has a living process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ContainerTarget {
+    /// Which.
+    pub id: ContainerKey,
+    /// Its oldest process that is in no container inside it: `/proc/<pid>/root` and `/proc/<pid>/ns` are the
+    /// container's. It may have ended meanwhile.
+    pub process: ProcKey,
+}
+
+/// The containers in scope, by id. With selectors of containers or pods: those that they name, and those that
+/// run inside these. With a blacklist: every container but those. Without any selector: every container.
+pub type Containers = Arc<[ContainerTarget]>;
+
+/// What a selection resolves to at this moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resolved {
+    /// The processes.
+    pub scope: Scope,
+    /// The containers; empty while no sub-probe that runs wants to know them.
+    pub containers: Containers,
 }

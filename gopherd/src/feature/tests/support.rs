@@ -32,7 +32,7 @@ fn nothing(_: &Env) -> Box<dyn Probe> {
 static COMMON: &[&probe_core::ParamSpec] = &[&REPORT_PERIOD, &REPORT_EVENT, &RES_UPPER_THR];
 
 const fn sub(name: &'static str) -> SubProbe {
-    SubProbe { name, summary: "A part.", aliases: &[], default: true, needs_scope: false }
+    SubProbe::new(name, "A part.")
 }
 
 const fn feature(name: &'static str, sub_probes: &'static [SubProbe], scope: ScopeUse) -> Descriptor {
@@ -78,7 +78,7 @@ static BASEINFO: Descriptor = Descriptor {
             sub("fs"),
             sub("host"),
             SubProbe { needs_scope: true, ..sub("proc") },
-            SubProbe { needs_scope: true, ..sub("con") },
+            SubProbe { needs_scope: true, needs_param: Some(&ELF_PATH), ..sub("con") },
         ],
         ScopeUse::ProcessesAndContainers,
     )

@@ -68,7 +68,7 @@ impl Labels for Known {
     fn fragment(&self, _: &'static str, _: &'static Table, subject: Subject) -> Option<Arc<Fragment>> {
         match subject {
             Subject::Process(ProcKey { tgid, .. }) => self.0.get(&tgid).map(Arc::clone),
-            Subject::Host | Subject::Cgroup { .. } => Some(Arc::default()),
+            Subject::Host | Subject::Container(_) | Subject::Cgroup { .. } => Some(Arc::default()),
         }
     }
 }

@@ -3,22 +3,26 @@
 //! Owns the descriptor and the list of readers, one file a sub-probe. Each reader owns its tables, its
 //! kept descriptors and its parsing; none knows labels beyond its own.
 
+mod con;
 mod cpu;
 mod disk;
 mod fs;
 mod host;
 mod mem;
+#[cfg(test)]
+mod namespace;
 mod needs;
 mod net;
 mod netns;
 mod nic;
 mod proc;
 mod rtnl;
+mod stuck;
 
 use crate::params::params;
 use probe_core::{
     Batch, Capability, Descriptor, Env, Order, Outcome, Poll, Polled, ProbeError, Row, ScopeUse, SubProbe,
-    Tick, without,
+    Tick, params, without,
 };
 use probe_kit::kept::KeptFile;
 
@@ -41,10 +45,10 @@ pub(crate) static DESCRIPTOR: Descriptor = Descriptor {
             ..always("proc", "Descriptors, I/O, page faults, memory and CPU time of each process in scope.")
         },
         always("host", "System, kernel, size and addresses of the host, as labels of a constant."),
-        // Opt-in until it is built, so that asking for nothing in particular asks for nothing missing.
         SubProbe {
-            default: false,
             needs_scope: true,
+            needs_param: Some(&params::ELF_PATH),
+            containers: true,
             ..always("con", "Growth of a directory inside each container in scope.")
         },
     ],
@@ -62,13 +66,14 @@ pub(crate) static DESCRIPTOR: Descriptor = Descriptor {
         fs::SystemDf::TABLE,
         proc::SystemProc::TABLE,
         host::HostRow::TABLE,
+        con::SystemConIo::TABLE,
     ],
     needs: needs::NEEDS,
     build: Some(|env| Box::new(Polled(Baseinfo::new(env)))),
 };
 
 const fn always(name: &'static str, summary: &'static str) -> SubProbe {
-    SubProbe { name, summary, aliases: &[], default: true, needs_scope: false }
+    SubProbe::new(name, summary)
 }
 
 /// Fills the tables of one sub-probe.
@@ -105,6 +110,7 @@ const READERS: &[Make] = &[
     ("fs", fs::Fs::boxed),
     ("proc", proc::Proc::boxed),
     ("host", host::Host::boxed),
+    ("con", con::Con::boxed),
 ];
 
 /// What [`Reader::missing`] says of the one file that a reader cannot do without.
@@ -130,9 +136,6 @@ impl Poll for Baseinfo {
     fn apply(&mut self, order: &Order) -> Result<Outcome, ProbeError> {
         self.active.retain(|(name, _)| order.sub_probes.has(name));
         let mut outcome = Outcome::all(&order.sub_probes);
-        for name in order.sub_probes.iter().filter(|name| !READERS.iter().any(|(built, _)| built == name)) {
-            outcome.miss(name, "not supported in the current version");
-        }
         for (name, make) in READERS {
             if !order.sub_probes.has(name) {
                 continue;
@@ -172,15 +175,6 @@ mod tests {
     use super::*;
     use probe_kit::testing::{FakeHost, order, poll, seen, tick};
     use std::time::Duration;
-
-    #[test]
-    fn a_sub_probe_that_is_not_built_is_named_as_missing_and_the_others_run() {
-        let mut probe = Baseinfo::new(&Env::default());
-        let outcome = probe.apply(&order(&["mem", "con"])).expect("applies");
-        assert_eq!(outcome.missing(), ["con: not supported in the current version"]);
-        assert!(outcome.degraded() && !outcome.none_runs());
-        assert!(!DESCRIPTOR.default_sub_probes().has("con"));
-    }
 
     #[test]
     fn a_reader_without_its_file_is_missing_and_says_which_file() {

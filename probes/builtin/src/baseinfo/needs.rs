@@ -41,4 +41,16 @@ pub(super) const NEEDS: &[Need] = &[
         purpose: "ask in the host's network namespace when this program has one of its own",
         without: "egress queues and addresses are absent, for this program has a network namespace of its own",
     },
+    Need {
+        capability: Capability::SysPtrace,
+        sub_probes: &["con"],
+        purpose: "enter the root directories of containers of other users",
+        without: "containers of other users have no rate, and are counted as lost",
+    },
+    Need {
+        capability: Capability::DacReadSearch,
+        sub_probes: &["con"],
+        purpose: "list directories of other users inside containers",
+        without: "what other users keep in directories of their own is not counted, and such directories are counted as lost",
+    },
 ];

@@ -21,7 +21,7 @@ use probe_kit::privilege::{lacking, raise};
 use probe_kit::scan;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use statvfs_worker::{Answer, Asker, PATIENCE, Stuck, look};
+use statvfs_worker::{Answer, Asker, PATIENCE, look, stuck};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub(crate) struct Fs {
 impl Fs {
     /// The reader for the list of readers.
     pub(crate) fn boxed(env: &Env) -> Box<dyn Reader> {
-        Box::new(Self::with(env, Asker::new(Arc::new(look), PATIENCE, Stuck::of_process())))
+        Box::new(Self::with(env, Asker::new(Arc::new(look), PATIENCE, stuck())))
     }
 
     /// A reader of the mounts of `env`'s process 1.

@@ -7,6 +7,7 @@
 //! process, over all restarts of the probe, and are at most [`MAX_STUCK`]. They own everything that they
 //! hold, so that nobody ever has to wait for them.
 
+use super::super::stuck::Stuck;
 use super::df::{Facts, Usage, may_hang};
 use super::mountinfo::{Device, Mount};
 use probe_core::Capability;
@@ -15,7 +16,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags, fstatvfs, open
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -44,31 +45,10 @@ pub(super) enum Answer {
     NotAsked,
 }
 
-/// Threads that were left behind, each with the device that it asked.
-#[derive(Debug, Default)]
-pub(super) struct Stuck(Mutex<Vec<(Device, JoinHandle<()>)>>);
-
-impl Stuck {
-    /// The one list of this process.
-    pub(super) fn of_process() -> Arc<Self> {
-        static LIST: OnceLock<Arc<Stuck>> = OnceLock::new();
-        Arc::clone(LIST.get_or_init(Arc::default))
-    }
-
-    fn with<T>(&self, f: impl FnOnce(&mut Vec<(Device, JoinHandle<()>)>) -> T) -> T {
-        let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        list.retain(|(_, thread)| !thread.is_finished());
-        f(&mut list)
-    }
-
-    /// How many there are now.
-    pub(super) fn len(&self) -> usize {
-        self.with(|list| list.len())
-    }
-
-    fn holds(&self, device: Device) -> bool {
-        self.with(|list| list.iter().any(|(held, _)| *held == device))
-    }
+/// The one list of this process.
+pub(super) fn stuck() -> Arc<Stuck<Device>> {
+    static LIST: OnceLock<Arc<Stuck<Device>>> = OnceLock::new();
+    Arc::clone(LIST.get_or_init(Arc::default))
 }
 
 struct Worker {
@@ -97,19 +77,19 @@ impl Worker {
 pub(super) struct Asker {
     look: Look,
     patience: Duration,
-    stuck: Arc<Stuck>,
+    stuck: Arc<Stuck<Device>>,
     worker: Option<Worker>,
 }
 
 impl Asker {
     /// Asks with `look` and gives up after `patience`; `stuck` is shared with other askers.
-    pub(super) fn new(look: Look, patience: Duration, stuck: Arc<Stuck>) -> Self {
+    pub(super) fn new(look: Look, patience: Duration, stuck: Arc<Stuck<Device>>) -> Self {
         Self { look, patience, stuck, worker: None }
     }
 
     /// Asks `mount`, whose mount point lies below `root`. Takes at most the patience.
     pub(super) fn ask(&mut self, root: &Arc<OwnedFd>, mount: &Arc<Mount>) -> Answer {
-        if self.stuck.holds(mount.device) {
+        if self.stuck.holds(&mount.device) {
             return Answer::StillHangs;
         }
         if self.stuck.len() >= MAX_STUCK - usize::from(may_hang(mount)) {
@@ -128,7 +108,7 @@ impl Asker {
                 answer.map_or_else(Answer::Failed, Answer::Facts)
             }
             Err(RecvTimeoutError::Timeout) => {
-                self.stuck.with(|list| list.push((mount.device, worker.thread)));
+                self.stuck.leave(mount.device, worker.thread);
                 Answer::Hangs
             }
             Err(RecvTimeoutError::Disconnected) => Answer::NotAsked,

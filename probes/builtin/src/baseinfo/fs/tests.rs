@@ -1,13 +1,15 @@
 //! The reader over made-up mount tables with servers that hang, over this host's mounts beside `df`, and over
 //! a real FUSE mount whose server never answers.
 
+use super::super::namespace::Namespace;
+use super::super::stuck::Stuck;
 use super::df::Usage;
+use super::mountinfo::Device;
 use super::statvfs_worker::{Look, MAX_STUCK};
 use super::*;
 use probe_kit::testing::{FakeHost, SeenRow, as_in_the_daemon, seen, tick};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -64,7 +66,7 @@ const DISK: &str = "27 1 8:1 / / rw - ext4 /dev/sda1 rw\n";
 #[test]
 fn a_server_that_does_not_answer_takes_no_row_but_its_own_and_comes_back() {
     let gate = Arc::<Gate>::default();
-    let stuck = Arc::<Stuck>::default();
+    let stuck = Arc::<Stuck<Device>>::default();
     let table = "30 27 0:50 / /nfs rw - nfs h:/x rw\n31 27 0:50 /sub /bind rw - nfs h:/x rw\n";
     let host = host(&format!("{table}{DISK}"));
     let asker = Asker::new(guarded(&gate), Duration::from_millis(300), Arc::clone(&stuck));
@@ -87,7 +89,7 @@ fn a_server_that_does_not_answer_takes_no_row_but_its_own_and_comes_back() {
 #[test]
 fn threads_that_hang_are_bounded_over_restarts_and_local_mounts_are_still_read() {
     let gate = Arc::<Gate>::default();
-    let stuck = Arc::<Stuck>::default();
+    let stuck = Arc::<Stuck<Device>>::default();
     let dead: String = (50..70).map(|d| format!("{d} 27 0:{d} / /n{d} rw - nfs h:/{d} rw\n")).collect();
     let host = host(&format!("{dead}{DISK}"));
     let mut known = 0;
@@ -198,34 +200,6 @@ fn this_hosts_file_systems_are_those_of_df_with_its_totals() {
     }
 }
 
-/// A process with a mount namespace of its own; it and its mounts end when its standard input closes.
-struct Namespace(Child);
-
-impl Namespace {
-    /// Runs `script` in it and waits until it has said `ready`; the error is what it said instead.
-    fn new(script: &str) -> Result<Self, String> {
-        let mut child = command("unshare")
-            .args(["--mount", "sh", "-c", &format!("{script} && echo ready && read line")])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .map_err(|e| e.to_string())?;
-        let mut said = String::new();
-        let out = child.stdout.take().expect("piped");
-        BufReader::new(out).read_line(&mut said).map_err(|e| e.to_string())?;
-        let namespace = Self(child);
-        if said == "ready\n" { Ok(namespace) } else { Err(format!("no FUSE mount here: {said:?}")) }
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn root_a_real_fuse_mount_without_a_server_hangs_no_one() {
     let tree = host("");
@@ -238,16 +212,9 @@ fn root_a_real_fuse_mount_without_a_server_hangs_no_one() {
         dead.display(),
         fine.display()
     );
-    let namespace = match Namespace::new(&script) {
-        Ok(namespace) => namespace,
-        Err(why) => {
-            assert!(std::env::var_os("CI").is_none(), "needs root and /dev/fuse: {why}");
-            eprintln!("not run, needs root and /dev/fuse: {why}");
-            return;
-        }
-    };
-    let stuck = Arc::<Stuck>::default();
-    let host = host_of(&namespace.0.id().to_string());
+    let Some(namespace) = Namespace::new(&script) else { return };
+    let stuck = Arc::<Stuck<Device>>::default();
+    let host = host_of(&namespace.pid().to_string());
     let mut fs = Fs::with(&host.env(), Asker::new(Arc::new(look), PATIENCE, Arc::clone(&stuck)));
     for _ in 0..2 {
         let (rows, skipped) = read(&mut fs);
