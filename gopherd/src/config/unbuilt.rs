@@ -7,7 +7,6 @@
 use super::Config;
 use super::load::Draft;
 use super::rules::kafka_channels;
-use super::words::SslAuth;
 
 /// An ability that is missing.
 struct Unbuilt {
@@ -27,38 +26,6 @@ fn key_if(asks: bool, key: &'static str) -> Vec<&'static str> {
 }
 
 static UNBUILT: &[Unbuilt] = &[
-    Unbuilt {
-        what: "TLS",
-        asked: |config| {
-            let web = config.web_server.enabled && config.web_server.ssl_auth == SslAuth::On;
-            key_if(web, "web_server.ssl_auth")
-        },
-        protects: true,
-        way_out: "set it to \"off\" and listen on 127.0.0.1",
-    },
-    Unbuilt {
-        what: "TLS",
-        asked: |config| {
-            let rest = config.global.rest_api_on && config.rest_api_server.ssl_auth == SslAuth::On;
-            key_if(rest, "rest_api_server.ssl_auth")
-        },
-        protects: true,
-        way_out: "set it to \"off\" (and GOPHER_REST_AUTH to nothing) and listen on 127.0.0.1",
-    },
-    Unbuilt {
-        what: "telling clients apart by their certificate",
-        asked: |config| {
-            key_if(!config.rest_api_server.client_roles.is_empty(), "rest_api_server.client_roles")
-        },
-        protects: true,
-        way_out: "remove it",
-    },
-    Unbuilt {
-        what: "bearer tokens",
-        asked: |config| key_if(config.rest_api_server.tokens_file.is_some(), "rest_api_server.tokens_file"),
-        protects: true,
-        way_out: "remove it",
-    },
     Unbuilt {
         what: "Kafka",
         asked: kafka_channels,

@@ -130,7 +130,7 @@ fn start_manager() -> (Handle, Notes) {
 
 fn request(items: &[(&'static str, &str)]) -> Change {
     let items = items.iter().map(|(feature, json)| Item { feature, edit: edit(json), if_match: None });
-    Change { items: items.collect(), dry_run: false, origin: Origin::Request }
+    Change { items: items.collect(), dry_run: false, origin: Origin::Request, actor: Actor::StartSet }
 }
 
 /// The compatible door's edit for `json`.
@@ -383,7 +383,7 @@ proptest! {
             for (first, command) in sequence {
                 let feature = if first { "a" } else { "b" };
                 let item = Item { feature, edit: command.edit(), if_match: None };
-                let change = Change { items: vec![item], dry_run: false, origin: Origin::Request };
+                let change = Change { items: vec![item], dry_run: false, origin: Origin::Request, actor: Actor::StartSet };
                 let answer = handle.change(change).await;
                 let model = models.entry(feature).or_default();
                 match model.after(&command) {
