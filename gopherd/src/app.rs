@@ -240,7 +240,15 @@ impl App {
             tokio::spawn(start_set.clone().save_on_change(report));
         }
         let views = manager.views().clone();
-        let shown = serving::Shown::new(&config, Arc::clone(&store), own, views, scope.clone(), log.clone());
+        let shown = serving::Shown::new(
+            &config,
+            Arc::clone(&store),
+            own,
+            views,
+            scope.clone(),
+            log.clone(),
+            Arc::clone(&access.counts),
+        );
         let parts = Parts {
             manager: manager.clone(),
             metrics: Arc::new(shown),
@@ -260,7 +268,7 @@ impl App {
             ..crate::http::Limits::default()
         };
         let servers =
-            crate::http::serve(sockets, &parts, &limits, tls).context("the HTTP servers cannot be started")?;
+            crate::http::serve(sockets.with_tls(tls), &parts, &limits).context("the HTTP servers cannot be started")?;
 
         let applied = Applied::default();
         tokio::spawn(first_set(manager.clone(), init.clone(), applied.clone(), readiness.clone()));
@@ -315,6 +323,9 @@ impl App {
         self.channels.open_as(&new, &self.readiness);
         self.credentials.reload(&new);
         live.iter().for_each(|key| tracing::info!(key, "taken over"));
+        if !live.is_empty() {
+            audit::record(&Actor::Reload, "configuration", &config.shown(&live), &new.shown(&live), None);
+        }
         let mut problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
         for key in restart {
             tracing::warn!(key, "changed in the file; it takes effect at the next start");

@@ -137,7 +137,8 @@ fn escape(text: &str, out: &mut String) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use rcgen::{CertificateParams, DnType, Ia5String, KeyPair, SanType, date_time_ymd};
+    use rcgen::string::Ia5String;
+    use rcgen::{CertificateParams, DnType, KeyPair, SanType, date_time_ymd};
 
     fn der(change: impl FnOnce(&mut CertificateParams)) -> Vec<u8> {
         let mut params = CertificateParams::default();

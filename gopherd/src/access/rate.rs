@@ -91,7 +91,7 @@ mod tests {
     fn a_peer_has_its_requests_a_second_and_takes_nothing_from_others() {
         let clock = FakeRelativeClock::default();
         let rate = Rate::with_clock(3, clock.clone());
-        let mut taken = |address| rate.take(address);
+        let taken = |address| rate.take(address);
         assert_eq!([(); 4].map(|()| taken(v4(1))), [true, true, true, false]);
         assert!(taken(v4(2)));
         clock.advance(Duration::from_millis(400));

@@ -46,12 +46,12 @@ mod serve;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use listen::{Addresses, BindError, Sockets};
+pub use listen::{Addresses, BindError, Sockets, TlsSettings};
 pub use openapi::openapi;
 pub use parts::{ENCODERS, Exposition, LogLevel, Metrics, Parts, SaveError, Saver, Targets, View};
 pub use routes::{metrics, rest};
 pub use sending::Sending;
-pub use serve::{Limits, Servers, TlsSettings, serve};
+pub use serve::{Limits, Servers, serve};
 
 #[cfg(test)]
 mod tests;

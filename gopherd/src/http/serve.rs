@@ -63,15 +63,6 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// The TLS of each listener; one that has none speaks plain HTTP.
-#[derive(Clone, Debug, Default)]
-pub struct TlsSettings {
-    /// The control listener's.
-    pub rest: Option<Arc<ServerConfig>>,
-    /// The metrics listener's.
-    pub metrics: Option<Arc<ServerConfig>>,
-}
-
 /// Running servers.
 #[derive(Debug)]
 pub struct Servers {
@@ -82,7 +73,7 @@ pub struct Servers {
 }
 
 /// Serves on `sockets` until [`Servers::stop`]. Must be called inside a tokio runtime.
-pub fn serve(sockets: Sockets, parts: &Parts, limits: &Limits, tls: TlsSettings) -> io::Result<Servers> {
+pub fn serve(sockets: Sockets, parts: &Parts, limits: &Limits) -> io::Result<Servers> {
     let mut servers = Servers {
         handles: Vec::new(),
         tasks: Vec::new(),
@@ -107,10 +98,10 @@ pub fn serve(sockets: Sockets, parts: &Parts, limits: &Limits, tls: TlsSettings)
         io::Result::Ok(())
     };
     if let Some(socket) = sockets.rest {
-        tcp(over_tcp(Listener::Rest, tls.rest), socket)?;
+        tcp(over_tcp(Listener::Rest, sockets.tls.rest), socket)?;
     }
     if let Some(socket) = sockets.metrics {
-        tcp(over_tcp(Listener::Metrics, tls.metrics), socket)?;
+        tcp(over_tcp(Listener::Metrics, sockets.tls.metrics), socket)?;
     }
     // Its own connections: whoever fills the REST listener does not lock the administrator out.
     if let Some((socket, path)) = sockets.unix {

@@ -1,6 +1,7 @@
 //! The manager against fake probes on real threads: each command's answer and the state that it leaves, and a
 //! model that says in which state any order of commands ends.
 
+use crate::access::audit::Actor;
 use super::{Answer, Change, Handle, Item, Limits, Origin, StateName, World, manager};
 use crate::feature::{Edit, PidLookup, ProblemKind, Selection, Wanted};
 use probe_core::{
