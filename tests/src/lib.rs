@@ -9,6 +9,7 @@ pub mod bracket;
 pub mod daemon;
 pub mod disk;
 pub mod http;
+pub mod pki;
 pub mod process;
 pub mod scrape;
 pub mod wait;
