@@ -30,7 +30,7 @@ pub struct Pair {
     pub key: String,
 }
 
-/// A certificate, its key and its authority as files.
+/// A certificate and its key as files.
 #[derive(Clone, Debug)]
 pub struct Paths {
     /// The certificate.
@@ -67,11 +67,31 @@ impl Authority {
 
     /// A certificate for `name`, valid from and until so many days from now, with more as `change` says.
     pub fn issue(&self, name: &str, days: (i32, i32), change: impl FnOnce(&mut CertificateParams)) -> Pair {
+        self.sign(&KeyPair::generate().expect("a key"), name, days, change)
+    }
+
+    /// The same for a private key in PEM.
+    pub fn issue_for(
+        &self,
+        key: &str,
+        name: &str,
+        days: (i32, i32),
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Pair {
+        self.sign(&KeyPair::from_pem(key).expect("a key"), name, days, change)
+    }
+
+    fn sign(
+        &self,
+        key: &KeyPair,
+        name: &str,
+        days: (i32, i32),
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Pair {
         let mut params = params(name, days.0, days.1);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         change(&mut params);
-        let key = KeyPair::generate().expect("a key");
-        let cert = params.signed_by(&key, &self.0).expect("a certificate");
+        let cert = params.signed_by(key, &self.0).expect("a certificate");
         Pair { cert: cert.pem(), key: key.serialize_pem() }
     }
 

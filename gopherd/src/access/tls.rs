@@ -151,13 +151,13 @@ pub(super) fn load(files: &Files) -> Result<Identity, CredentialsError> {
     };
     let validity = chain.first().and_then(|first| validity(first)).ok_or_else(|| {
         let way_out = "have it made again";
-        CredentialsError::from_iter([files.fault("cert_file", &files.cert_file, "its first certificate cannot be read", way_out)])
+        CredentialsError::from_iter([files.fault("cert_file", &files.cert_file, "begins with a certificate that cannot be read", way_out)])
     })?;
     let key = ring::sign::any_supported_type(&key)
-        .map_err(|_| mismatch("its kind of key is not supported; RSA, ECDSA (P-256, P-384) and Ed25519 are"))?;
+        .map_err(|_| mismatch("is of a kind that is not supported (RSA, ECDSA P-256 and P-384, Ed25519 are)"))?;
     let certified = CertifiedKey::new(chain, key);
     certified.keys_match().map_err(|_| {
-        mismatch(&format!("it is not the key of the certificate in {}", files.cert_file.display()))
+        mismatch(&format!("is not the key of the certificate in {}", files.cert_file.display()))
     })?;
     Ok(Identity { certified: Arc::new(certified), clients, validity })
 }

@@ -47,6 +47,8 @@ pub(super) struct Line {
     pub(super) uid: Option<(u32, bool)>,
     /// A request is being answered.
     busy: Cell<bool>,
+    /// Requests that have come by it.
+    requests: Cell<u64>,
     /// Bytes that may be read before the next request.
     left: Cell<usize>,
 }
@@ -55,6 +57,7 @@ impl Line {
     /// A request has arrived and is looked at from here on; what it may send is bounded by whoever reads it.
     pub(super) fn request(&self) {
         self.busy.set(true);
+        self.requests.set(self.requests.get().wrapping_add(1));
     }
 
     /// Its answer is there.
@@ -72,18 +75,16 @@ pub(super) struct Connection {
     counts: Arc<Counts>,
     head_timeout: Duration,
     opened: Instant,
-    /// Whether a request has come by it.
-    used: bool,
-    /// Ends a head that began and does not go on. Only from the second request of a connection on: the first is
-    /// the server's, which answers with a 408.
-    slow: Option<Pin<Box<Sleep>>>,
+    /// Ends a head that began and does not go on, with the number of requests before it. Only from the second
+    /// request of a connection on: the first is the server's, which answers with a 408.
+    slow: Option<(u64, Pin<Box<Sleep>>)>,
 }
 
 impl Connection {
     fn new(stream: Stream, line: Line, counts: &Arc<Counts>, head_timeout: Duration) -> Self {
         let counts = Arc::clone(counts);
         let opened = Instant::now();
-        Self { stream, line: Rc::new(line), counts, head_timeout, opened, used: false, slow: None }
+        Self { stream, line: Rc::new(line), counts, head_timeout, opened, slow: None }
     }
 
     /// Over TCP, without TLS.
@@ -133,13 +134,17 @@ impl Connection {
     /// The stream's end was reached, as far as this connection is concerned.
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
         if self.line.busy.get() {
-            (self.used, self.slow) = (true, None);
             return false;
         }
         if self.line.left.get() == 0 {
             return true;
         }
-        let Some(slow) = &mut self.slow else { return false };
+        let requests = self.line.requests.get();
+        // One that belongs to a head that has come since is of no use any more.
+        let Some((_, slow)) = self.slow.as_mut().filter(|(before, _)| *before == requests) else {
+            self.slow = None;
+            return false;
+        };
         if slow.as_mut().poll(cx).is_pending() {
             return false;
         }
@@ -154,11 +159,12 @@ impl Connection {
             return;
         }
         self.line.left.set(self.line.left.get().saturating_sub(bytes));
-        if self.used && self.slow.is_none() {
+        let requests = self.line.requests.get();
+        if requests > 0 && self.slow.is_none() {
             let mut slow = Box::pin(tokio::time::sleep(self.head_timeout));
             // So that it wakes this task.
             let _pending = slow.as_mut().poll(cx);
-            self.slow = Some(slow);
+            self.slow = Some((requests, slow));
         }
     }
 }
@@ -171,6 +177,7 @@ impl Line {
             holder: None,
             uid: None,
             busy: Cell::new(false),
+            requests: Cell::new(0),
             left: Cell::new(BETWEEN),
         }
     }
@@ -179,7 +186,7 @@ impl Line {
 impl Drop for Connection {
     fn drop(&mut self) {
         // The server ended it with a 408, which nobody else sees.
-        if !self.used && !self.line.busy.get() && self.opened.elapsed() >= self.head_timeout {
+        if self.line.requests.get() == 0 && self.opened.elapsed() >= self.head_timeout {
             self.counts.refused(self.line.listener, Reason::Timeout);
         }
     }

@@ -37,6 +37,7 @@ mod listen;
 mod metrics;
 mod native;
 mod openapi;
+mod openapi_access;
 mod parts;
 mod peer;
 mod query;

@@ -6,6 +6,7 @@
 //!
 //! `make bench` runs it after the benches of functions; `BENCH=short` is the one-minute form.
 
+mod flood;
 mod functions;
 mod keepalive;
 mod latency;
@@ -37,12 +38,13 @@ impl Length {
 /// A part of the run, and what does it.
 type Part = (&'static str, fn(Length, &mut Report));
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     ("functions", functions::measure),
     ("latency", latency::measure),
     ("scrape", scrape::measure),
     ("resident", resident::measure),
     ("process table", process_table::measure),
+    ("flood", flood::measure),
 ];
 
 fn main() -> ExitCode {
