@@ -40,7 +40,10 @@ fn a_client_certificate_may_what_client_roles_give_it() {
         { san = "spiffe://example/deploy", role = "write" }, { san = "watch.example", role = "read" }]"#;
     let setup = setup.section(
         "rest_api_server",
-        &format!("ssl_auth = \"on\"\nprivate_key = {:?}\ncert_file = {:?}\nca_file = {ca:?}\n{roles}", server.key, server.cert),
+        &format!(
+            "ssl_auth = \"on\"\nprivate_key = {:?}\ncert_file = {:?}\nca_file = {ca:?}\n{roles}",
+            server.key, server.cert
+        ),
     );
     let daemon = setup.start();
     let base = format!("https://localhost:{}", setup.rest_port);
@@ -55,10 +58,13 @@ fn a_client_certificate_may_what_client_roles_give_it() {
         ("eye", Some("watch.example"), 200, 403),
         ("other", Some("else.example"), 403, 403),
     ] {
-        let pair = authority.issue(name, (-1, 30), |params| params.subject_alt_names.extend(alternative.map(san)));
+        let pair =
+            authority.issue(name, (-1, 30), |params| params.subject_alt_names.extend(alternative.map(san)));
         let files = pair.write(&dir, name);
         let (cert, key) = (files.cert.to_str().expect("a path"), files.key.to_str().expect("a path"));
-        let ask = |args: &[&str]| curl(&[&["--cacert", ca.to_str().expect("a path"), "--cert", cert, "--key", key], args].concat());
+        let ask = |args: &[&str]| {
+            curl(&[&["--cacert", ca.to_str().expect("a path"), "--cert", cert, "--key", key], args].concat())
+        };
         assert_eq!(ask(&[&format!("{base}{BASEINFO}")]).status, reads, "{name}");
         assert_eq!(ask(&[&format!("{base}/metrics")]).status, reads, "{name}");
         assert_eq!(ask(&[&format!("{base}/readyz")]).status, 200, "{name}");
@@ -72,14 +78,30 @@ fn a_client_certificate_may_what_client_roles_give_it() {
             assert!(compatible.text.contains(r#"{"result":"failed","message":""#), "{compatible:?}");
         }
         for method in ["DELETE", "PATCH", "POST"] {
-            let got = ask(&["-X", method, "-H", "Content-Type: application/json", "-d", "{}", &format!("{base}{BASEINFO}")]);
+            let got = ask(&[
+                "-X",
+                method,
+                "-H",
+                "Content-Type: application/json",
+                "-d",
+                "{}",
+                &format!("{base}{BASEINFO}"),
+            ]);
             assert_eq!(got.status == 403, writes == 403, "{name} {method}: {got:?}");
         }
     }
     assert!(refused(&daemon, "rest", "role") > 0);
     let lines = audit(&daemon);
-    assert!(lines.iter().any(|line| line.contains(r#"who="certificate CN=ops" from="127.0.0.1" door="native""#)), "{lines:?}");
-    assert!(lines.iter().any(|line| line.contains(r#"who="certificate CN=robot" from="127.0.0.1" door="compatible""#)), "{lines:?}");
+    assert!(
+        lines.iter().any(|line| line.contains(r#"who="certificate CN=ops" from="127.0.0.1" door="native""#)),
+        "{lines:?}"
+    );
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains(r#"who="certificate CN=robot" from="127.0.0.1" door="compatible""#)),
+        "{lines:?}"
+    );
     assert!(!lines.iter().any(|line| line.contains("scraper")), "{lines:?}");
 }
 
@@ -102,7 +124,10 @@ fn bearer(token: &str) -> String {
 fn a_token_may_what_its_line_says_and_changes_with_its_file() {
     let setup = Setup::new();
     let file = setup.path("tokens");
-    private(&file, &format!("# who may what\n{}{}", line("ci", "write", "s3cret"), line("eye", "read", "look")));
+    private(
+        &file,
+        &format!("# who may what\n{}{}", line("ci", "write", "s3cret"), line("eye", "read", "look")),
+    );
     let setup = setup.section("rest_api_server", &format!("tokens_file = {file:?}"));
     let daemon = setup.start();
     let rest = daemon.rest();
@@ -169,7 +194,11 @@ fn tokens_that_others_can_read_or_that_are_not_there_keep_the_daemon_from_starti
     for said in ["has mode 0644, so that others can reach it; chmod 600 it", "cannot be read: No such file"] {
         for flags in [&["--check-config"][..], &[]] {
             let output = setup.run(flags);
-            let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            let text = format!(
+                "{}{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
             assert_eq!(output.status.code(), Some(1), "{text}");
             assert!(text.contains("rest_api_server.tokens_file: ") && text.contains(said), "{text}");
         }
@@ -179,7 +208,8 @@ fn tokens_that_others_can_read_or_that_are_not_there_keep_the_daemon_from_starti
 
 #[test]
 fn web_pages_and_foreign_names_are_refused_on_tcp_and_not_on_the_unix_socket() {
-    let setup = Setup::new().section("rest_api_server", "allowed_hosts = [\"node.example\", \"proxy.example:8443\"]");
+    let setup =
+        Setup::new().section("rest_api_server", "allowed_hosts = [\"node.example\", \"proxy.example:8443\"]");
     let daemon = setup.start();
     let own = fs::read_to_string("/proc/sys/kernel/hostname").expect("the host's name");
     let (rest, metrics, socket) = (daemon.rest(), daemon.metrics(), daemon.socket());
@@ -237,7 +267,9 @@ fn native_changes_need_a_json_content_type() {
             ("PUT", "/api/v1/log-level"),
         ] {
             // What a form of a web page can send, and nothing at all.
-            for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""] {
+            for kind in
+                ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""]
+            {
                 let headers = [("content-type", kind)];
                 let headers = if kind.is_empty() { &[][..] } else { &headers[..] };
                 problem(client.send(method, path, headers, "{}"), 415);
@@ -262,10 +294,12 @@ fn a_peer_that_asks_too_often_is_told_to_wait_and_nobody_else_is() {
     let setup = limited(5);
     let daemon = setup.start();
     let rest = daemon.rest();
-    let answer = eventually("a refusal", || Some(rest.get("/api/v1/probes")).filter(|answer| answer.status != 200));
+    let answer =
+        eventually("a refusal", || Some(rest.get("/api/v1/probes")).filter(|answer| answer.status != 200));
     assert_eq!(answer.header("retry-after"), Some("1"));
     problem(answer, 429);
-    let compatible = eventually("a refusal", || Some(rest.get("/baseinfo")).filter(|answer| answer.status == 429));
+    let compatible =
+        eventually("a refusal", || Some(rest.get("/baseinfo")).filter(|answer| answer.status == 429));
     assert_eq!(compatible.json()["result"], "failed");
     for _ in 0..50 {
         assert_eq!(daemon.socket().get("/api/v1/probes").status, 200);
@@ -281,7 +315,9 @@ fn a_refused_body_is_not_read_on_for_ever() {
     let setup = limited(100_000);
     let daemon = setup.start();
     let mut stream = daemon.rest().connect();
-    stream.write_all(b"PUT /nosuch HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n").expect("sent");
+    stream
+        .write_all(b"PUT /nosuch HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .expect("sent");
     let chunk = [b"10000\r\n", &[b'x'; 0x10000][..], b"\r\n"].concat();
     // It is answered at once, and what follows is taken only so far: far less than this.
     let sent = (0..1000).take_while(|_| stream.write_all(&chunk).is_ok()).count();
@@ -325,6 +361,8 @@ fn a_head_that_does_not_go_on_is_given_up_whether_it_is_the_first_or_not() {
     assert!(one.starts_with("HTTP/1.1 408"), "{one}");
     assert!(two.starts_with("HTTP/1.1 200") && two.ends_with("ok\n"), "{two}");
     eventually("both to be counted", || (refused(&daemon, "rest", "timeout") == 2).then_some(()));
+    assert!(daemon.rest().raw(b"no HTTP at all\r\n\r\n").starts_with(b"HTTP/1.1 400"));
+    eventually("nonsense to be counted", || (refused(&daemon, "rest", "malformed") == 1).then_some(()));
 }
 
 #[test]
@@ -340,9 +378,18 @@ fn every_accepted_change_is_one_line_that_says_who_what_before_and_after() {
         seen += 1;
         lines.last().expect("a line").clone()
     };
-    let has = |line: &str, parts: &[&str]| parts.iter().for_each(|part| assert!(line.contains(part), "{part} in {line}"));
+    let has = |line: &str, parts: &[&str]| {
+        parts.iter().for_each(|part| assert!(line.contains(part), "{part} in {line}"))
+    };
 
-    has(&next("probes.init"), &[r#"who="probes.init" from="this host" door="file" what="tcp" before={} after={"#, r#""report_period":20"#, "generation=1"]);
+    has(
+        &next("probes.init"),
+        &[
+            r#"who="probes.init" from="this host" door="file" what="tcp" before={} after={"#,
+            r#""report_period":20"#,
+            "generation=1",
+        ],
+    );
     daemon.put("tcp", r#"{"params":{"report_period":30}}"#);
     has(
         &next("the compatible door"),
@@ -350,9 +397,18 @@ fn every_accepted_change_is_one_line_that_says_who_what_before_and_after() {
             r#"who="nobody" from="127.0.0.1" door="compatible" what="tcp" before={"params":{"report_period":20}} after={"params":{"report_period":30}} generation=2"#,
         ],
     );
-    daemon.socket().send_json("PUT", BASEINFO, &json!({"cmd": {"probe": ["mem"]}, "state": "running"})).expect(200);
+    daemon
+        .socket()
+        .send_json("PUT", BASEINFO, &json!({"cmd": {"probe": ["mem"]}, "state": "running"}))
+        .expect(200);
     let uid = rustix::process::getuid().as_raw();
-    has(&next("the unix socket"), &[&format!(r#"who="uid {uid}" from="unix socket" door="native" what="baseinfo""#), r#""state":"running""#]);
+    has(
+        &next("the unix socket"),
+        &[
+            &format!(r#"who="uid {uid}" from="unix socket" door="native" what="baseinfo""#),
+            r#""state":"running""#,
+        ],
+    );
     daemon.rest().send("DELETE", BASEINFO, &[], "").expect(200);
     has(&next("a deletion"), &[r#"what="baseinfo" before={"#, "after={} generation=2"]);
     daemon.rest().send_json("PUT", "/api/v1/log-level", &json!({"level": "warn"})).expect(200);
@@ -376,7 +432,13 @@ fn every_accepted_change_is_one_line_that_says_who_what_before_and_after() {
     fs::write(setup.config_path(), text).expect("written");
     daemon.signal(Signal::HUP);
     let line = eventually("SIGHUP", || audit(&daemon).into_iter().nth(seen));
-    has(&line, &[r#"who="SIGHUP""#, r#"what="configuration" before={"global.log_level":"\"error\""} after={"global.log_level":"\"info\""}"#]);
+    has(
+        &line,
+        &[
+            r#"who="SIGHUP""#,
+            r#"what="configuration" before={"global.log_level":"\"error\""} after={"global.log_level":"\"info\""}"#,
+        ],
+    );
     eventually("the reload to end", || daemon.log().contains("line skipped").then_some(()));
     assert_eq!(audit(&daemon).len(), seen + 1);
 }

@@ -39,7 +39,8 @@ impl World {
     fn both(mut self, mutual: bool, lines: &str) -> Self {
         let ca = self.setup.path("ca.crt");
         let keys = tls(&self.files, mutual.then_some(ca.as_path()));
-        self.setup = self.setup.section("rest_api_server", &format!("{keys}{lines}")).section("web_server", &keys);
+        self.setup =
+            self.setup.section("rest_api_server", &format!("{keys}{lines}")).section("web_server", &keys);
         self
     }
 
@@ -102,9 +103,12 @@ fn old_versions_are_refused_and_1_2_is_spoken_only_where_it_is_enabled() {
     let lenient = World::new().both(false, "tls_min = \"1.2\"");
     let _other = lenient.setup.start();
     let weak = ["-cipher", "ALL:@SECLEVEL=0"];
-    for (version, by_strict, by_lenient) in
-        [("-tls1", false, false), ("-tls1_1", false, false), ("-tls1_2", false, true), ("-tls1_3", true, true)]
-    {
+    for (version, by_strict, by_lenient) in [
+        ("-tls1", false, false),
+        ("-tls1_1", false, false),
+        ("-tls1_2", false, true),
+        ("-tls1_3", true, true),
+    ] {
         for (port, wanted) in [
             (strict.setup.rest_port, by_strict),
             (strict.setup.metrics_port, by_strict),
@@ -126,8 +130,11 @@ fn nothing_weak_is_offered() {
     let port = world.setup.rest_port;
     let offered = |args: &[&str]| handshake(port, args).0.status.success();
     let known = process::text_of("openssl", &["ciphers", "-s", "-tls1_2", "ALL:COMPLEMENTOFALL:@SECLEVEL=0"]);
-    let old: Vec<&str> =
-        known.trim().split(':').filter(|suite| offered(&["-tls1_2", "-cipher", &format!("{suite}:@SECLEVEL=0")])).collect();
+    let old: Vec<&str> = known
+        .trim()
+        .split(':')
+        .filter(|suite| offered(&["-tls1_2", "-cipher", &format!("{suite}:@SECLEVEL=0")]))
+        .collect();
     for suite in &old {
         let modern = suite.starts_with("ECDHE-") && (suite.contains("-GCM-") || suite.contains("CHACHA20"));
         assert!(modern, "{suite} is offered");
@@ -151,7 +158,9 @@ fn with_an_authority_only_its_certificates_get_in_at_both_listeners() {
     let stranger = world.client_of(&Authority::new("authority"), "stranger", (-1, 30));
     for url in [world.url("/readyz"), world.metrics_url()] {
         assert_eq!(world.get(&url, &good).status, 200, "{url}");
-        for (name, other) in [("none", &vec![]), ("expired", &expired), ("early", &early), ("stranger", &stranger)] {
+        for (name, other) in
+            [("none", &vec![]), ("expired", &expired), ("early", &early), ("stranger", &stranger)]
+        {
             let got = world.get(&url, other);
             assert_eq!(got.status, 0, "{name} at {url}: {got:?}");
         }
@@ -219,7 +228,10 @@ fn a_replaced_certificate_is_served_without_a_restart_and_open_connections_go_on
         let said = problems(&daemon);
         said.contains("cert_file").then_some(said)
     });
-    assert!(said.contains("rest_api_server.cert_file") && said.contains("server.crt has no certificate"), "{said}");
+    assert!(
+        said.contains("rest_api_server.cert_file") && said.contains("server.crt has no certificate"),
+        "{said}"
+    );
     assert!(daemon.log().contains("what was read before stays in force"));
     assert_eq!(served(world.setup.rest_port), "second");
     // Another one's key is no better.
@@ -270,7 +282,9 @@ fn another_authority_decides_from_its_replacement_on_and_sighup_takes_other_path
     assert_eq!(world.get(&world.url("/readyz"), &old).status, 200);
     let successor = Authority::new("successor");
     fs::write(world.setup.path("ca.crt"), successor.pem()).expect("written");
-    eventually("the old client to be refused", || (world.get(&world.url("/readyz"), &old).status == 0).then_some(()));
+    eventually("the old client to be refused", || {
+        (world.get(&world.url("/readyz"), &old).status == 0).then_some(())
+    });
     let other = world.client_of(&successor, "new", (-1, 30));
     assert_eq!(world.get(&world.url("/readyz"), &other).status, 200);
 
@@ -282,7 +296,8 @@ fn another_authority_decides_from_its_replacement_on_and_sighup_takes_other_path
     fs::write(world.setup.config_path(), text).expect("written");
     daemon.signal(Signal::HUP);
     eventually("the certificate at another path", || {
-        (served(world.setup.rest_port) == "moved" && served(world.setup.metrics_port) == "moved").then_some(())
+        (served(world.setup.rest_port) == "moved" && served(world.setup.metrics_port) == "moved")
+            .then_some(())
     });
 }
 
@@ -291,7 +306,9 @@ fn a_certificate_that_ends_soon_or_has_ended_is_said() {
     let world = World::new().both(false, "");
     let daemon = world.setup.start();
     assert_eq!(problems(&daemon), "[]");
-    for (days, said) in [((-1, 13), "ends at 20"), ((-30, -1), "has ended at 20"), ((1, 30), "begins only at 20")] {
+    for (days, said) in
+        [((-1, 13), "ends at 20"), ((-30, -1), "has ended at 20"), ((1, 30), "begins only at 20")]
+    {
         let pair = world.authority.issue("short", days, gopher_e2e::pki::local);
         pair.write(&world.setup.path(""), "server");
         eventually(said, || problems(&daemon).contains(&format!("server.crt {said}")).then_some(()));
@@ -305,21 +322,32 @@ fn without_usable_files_the_daemon_does_not_start_and_says_what_to_do() {
     let world = World::new();
     let other = world.authority.server("other").write(&world.setup.path(""), "other");
     let missing = world.setup.path("missing.pem");
-    let with = |cert: &Path, key: &Path, ca: Option<&Path>| tls(&Paths { cert: cert.into(), key: key.into() }, ca);
+    let with =
+        |cert: &Path, key: &Path, ca: Option<&Path>| tls(&Paths { cert: cert.into(), key: key.into() }, ca);
     let (cert, key) = (world.files.cert.as_path(), world.files.key.as_path());
     for (lines, said) in [
         (with(&missing, key, None), "rest_api_server.cert_file: /missing.pem cannot be read: "),
         (with(cert, &missing, None), "rest_api_server.private_key: /missing.pem cannot be read: "),
         (with(cert, key, Some(&missing)), "rest_api_server.ca_file: /missing.pem cannot be read: "),
-        (with(cert, &other.key, None), "rest_api_server.private_key: /other.key is not the key of the certificate in "),
+        (
+            with(cert, &other.key, None),
+            "rest_api_server.private_key: /other.key is not the key of the certificate in ",
+        ),
         (with(key, key, None), "rest_api_server.cert_file: /server.key has no certificate; "),
-        (with(cert, cert, None), "rest_api_server.private_key: /server.crt has no private key that can be used; "),
+        (
+            with(cert, cert, None),
+            "rest_api_server.private_key: /server.crt has no private key that can be used; ",
+        ),
         (with(cert, key, Some(key)), "rest_api_server.ca_file: /server.key has no certificate; "),
     ] {
         let setup = Setup::new().section("rest_api_server", &lines);
         for flags in [&["--check-config"][..], &[]] {
             let output = setup.run(flags);
-            let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            let text = format!(
+                "{}{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            );
             let text = text.replace(world.setup.path("").to_str().expect("a path").trim_end_matches('/'), "");
             assert_eq!(output.status.code(), Some(1), "{text}");
             assert!(text.contains(said), "{said} in {text}");

@@ -267,8 +267,8 @@ impl App {
             head_timeout: config.rest_api_server.body_timeout,
             ..crate::http::Limits::default()
         };
-        let servers =
-            crate::http::serve(sockets.with_tls(tls), &parts, &limits).context("the HTTP servers cannot be started")?;
+        let servers = crate::http::serve(sockets.with_tls(tls), &parts, &limits)
+            .context("the HTTP servers cannot be started")?;
 
         let applied = Applied::default();
         tokio::spawn(first_set(manager.clone(), init.clone(), applied.clone(), readiness.clone()));
@@ -368,7 +368,8 @@ impl App {
 fn tls_settings(config: &Config, credentials: &Credentials) -> anyhow::Result<TlsSettings> {
     let oldest = config.rest_api_server.tls_min;
     let of = |listener| credentials.of(listener).map(|tls| tls.server(oldest).map(Arc::new)).transpose();
-    let settings = of(Listener::Rest).and_then(|rest| Ok(TlsSettings { rest, metrics: of(Listener::Metrics)? }));
+    let settings =
+        of(Listener::Rest).and_then(|rest| Ok(TlsSettings { rest, metrics: of(Listener::Metrics)? }));
     settings.context("TLS cannot be set up")
 }
 

@@ -89,7 +89,8 @@ impl Authority {
         change: impl FnOnce(&mut CertificateParams),
     ) -> Pair {
         let mut params = params(name, days.0, days.1);
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         change(&mut params);
         let cert = params.signed_by(key, &self.0).expect("a certificate");
         Pair { cert: cert.pem(), key: key.serialize_pem() }
@@ -161,7 +162,8 @@ pub fn handshake(port: u16, args: &[&str]) -> (Output, String) {
     let mut all = vec!["s_client", "-connect", &address];
     all.extend(args);
     let output = process::run("openssl", &all, b"");
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     (output, text)
 }
 

@@ -70,7 +70,11 @@ fn differing(before: &Value, after: &Value) -> (Value, Value) {
             }
         }
     }
-    right.extend(new.iter().filter(|(key, _)| !old.contains_key(*key)).map(|(key, value)| (key.clone(), value.clone())));
+    right.extend(
+        new.iter()
+            .filter(|(key, _)| !old.contains_key(*key))
+            .map(|(key, value)| (key.clone(), value.clone())),
+    );
     (Value::Object(left), Value::Object(right))
 }
 

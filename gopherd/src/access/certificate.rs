@@ -166,7 +166,8 @@ mod tests {
         let holder = holder(&der).expect("a certificate");
         assert_eq!(&*holder.subject, r"CN=\#prometheus\ ,O=A\, B\+C,C=CN");
         assert_eq!(holder.common_names, ["#prometheus "]);
-        let names = ["scraper.example", "spiffe://example/scraper", "ops@example.org", "192.0.2.7", "2001:db8::7"];
+        let names =
+            ["scraper.example", "spiffe://example/scraper", "ops@example.org", "192.0.2.7", "2001:db8::7"];
         assert_eq!(holder.alternative_names, names);
     }
 

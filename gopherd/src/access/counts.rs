@@ -40,6 +40,8 @@ pub enum Reason {
     Auth,
     /// A credential that does not allow it.
     Role,
+    /// What is no HTTP, or a head that is too large.
+    Malformed,
     /// A body that is too large.
     Body,
     /// A body of another type.
@@ -52,12 +54,13 @@ pub enum Reason {
 
 impl Reason {
     /// Each of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Rate,
         Self::Host,
         Self::Origin,
         Self::Auth,
         Self::Role,
+        Self::Malformed,
         Self::Body,
         Self::MediaType,
         Self::Timeout,
@@ -72,6 +75,7 @@ impl Reason {
             Self::Origin => "origin",
             Self::Auth => "auth",
             Self::Role => "role",
+            Self::Malformed => "malformed",
             Self::Body => "body",
             Self::MediaType => "media_type",
             Self::Timeout => "timeout",
@@ -99,7 +103,10 @@ impl Counts {
     pub fn read(&self) -> impl Iterator<Item = (Listener, Reason, u64)> + '_ {
         let rows = Listener::ALL.into_iter().zip(&self.refused);
         let each = rows.flat_map(|(listener, row)| {
-            Reason::ALL.into_iter().zip(row).map(move |(reason, count)| (listener, reason, count.load(Relaxed)))
+            Reason::ALL
+                .into_iter()
+                .zip(row)
+                .map(move |(reason, count)| (listener, reason, count.load(Relaxed)))
         });
         each.filter(|(.., count)| *count > 0)
     }
@@ -131,7 +138,7 @@ mod tests {
             }
         }
         counts.refused(Listener::Metrics, Reason::Host);
-        assert_eq!(counts.read().count(), 27);
+        assert_eq!(counts.read().count(), 30);
         let twice: Vec<_> = counts.read().filter(|(.., count)| *count == 2).collect();
         assert_eq!(twice, [(Listener::Metrics, Reason::Host, 2)]);
         counts.set_expiry(Listener::Rest, 9);

@@ -162,7 +162,9 @@ impl Credentials {
                 Follower { all, access: Arc::clone(access), readiness: readiness.clone(), said: Vec::new() };
             let thread = std::thread::Builder::new().name("credentials".into());
             thread.spawn(move || follower.run(&news)).map_err(|error| {
-                CredentialsError(vec![format!("the thread that follows certificates cannot be made: {error}")])
+                CredentialsError(vec![format!(
+                    "the thread that follows certificates cannot be made: {error}"
+                )])
             })?;
             Some(files)
         };
@@ -214,7 +216,10 @@ fn stamps<'a>(paths: impl Iterator<Item = &'a Path>) -> Vec<Option<Stamp>> {
 
 impl Files {
     fn paths(&self) -> impl Iterator<Item = &Path> {
-        [Some(&self.private_key), Some(&self.cert_file), self.ca_file.as_ref()].into_iter().flatten().map(PathBuf::as_path)
+        [Some(&self.private_key), Some(&self.cert_file), self.ca_file.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(PathBuf::as_path)
     }
 }
 
@@ -282,7 +287,10 @@ impl Followed {
         let mode = std::fs::metadata(&files.private_key).map_or(0, |data| data.mode());
         if mode & 0o004 != 0 {
             let way_out = "chmod o= it";
-            tracing::warn!("{}", files.fault("private_key", &files.private_key, "can be read by every user", way_out));
+            tracing::warn!(
+                "{}",
+                files.fault("private_key", &files.private_key, "can be read by every user", way_out)
+            );
         }
     }
 
@@ -292,7 +300,12 @@ impl Followed {
         if let What::Identity(tls, files) = &self.what {
             let time = tls.validity();
             let fault = |problem: &str| {
-                files.fault("cert_file", &files.cert_file, problem, "put a new one there; it is taken over at once")
+                files.fault(
+                    "cert_file",
+                    &files.cert_file,
+                    problem,
+                    "put a new one there; it is taken over at once",
+                )
             };
             if now > time.until {
                 problems.push(fault(&format!("has ended at {}", date(time.until))));
@@ -367,7 +380,10 @@ fn read_tokens(path: &Path) -> Result<Tokens, CredentialsError> {
     };
     let one = |problem: String, way_out: &str| CredentialsError(vec![fault(problem, way_out)]);
     let unread = |error: std::io::Error| {
-        one(format!("cannot be read: {error}"), "name a file of lines `name role sha256hex`, or remove the key")
+        one(
+            format!("cannot be read: {error}"),
+            "name a file of lines `name role sha256hex`, or remove the key",
+        )
     };
     let mode = std::fs::metadata(path).map_err(unread)?.mode() & 0o777;
     if mode & 0o077 != 0 {
@@ -378,7 +394,8 @@ fn read_tokens(path: &Path) -> Result<Tokens, CredentialsError> {
         return Err(one(format!("is larger than {} bytes", tokens::MAX_FILE), "keep fewer tokens"));
     }
     Tokens::parse(&text).map_err(|faults| {
-        let all = faults.into_iter().map(|problem| fault(format!("cannot be used: {problem}"), "put it right"));
+        let all =
+            faults.into_iter().map(|problem| fault(format!("cannot be used: {problem}"), "put it right"));
         all.collect()
     })
 }

@@ -74,7 +74,8 @@ fn identify(policy: &Policy, shown: &Shown<'_>) -> Result<(Principal, Role), Den
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(b"Bearer".len())?;
     let token = token.trim_ascii_start();
-    (scheme.eq_ignore_ascii_case(b"Bearer") && token.len() < value.len() - scheme.len()).then_some(token.trim_ascii())
+    (scheme.eq_ignore_ascii_case(b"Bearer") && token.len() < value.len() - scheme.len())
+        .then_some(token.trim_ascii())
 }
 
 #[cfg(test)]
@@ -115,7 +116,13 @@ mod tests {
         let (ops, scraper, other) = (holder("ops"), holder("scraper"), holder("other"));
         let (write, read, wrong) = (&b"Bearer secret"[..], &b"bearer  other "[..], &b"Bearer nonsense"[..]);
         let basic = &b"Basic c2VjcmV0"[..];
-        type Row<'a> = ((bool, bool), Option<&'a Holder>, &'a [&'a [u8]], Result<Principal, Denied>, Result<Principal, Denied>);
+        type Row<'a> = (
+            (bool, bool),
+            Option<&'a Holder>,
+            &'a [&'a [u8]],
+            Result<Principal, Denied>,
+            Result<Principal, Denied>,
+        );
         let rows: &[Row<'_>] = &[
             // (tokens, client_roles), certificate, Authorization, reading, writing
             ((false, false), None, &[], nobody(), nobody()),

@@ -41,11 +41,7 @@ impl Access {
             hosts: Hosts::new(&own, &rest.allowed_hosts),
         };
         let per_second = u32::try_from(rest.requests_per_second).unwrap_or(u32::MAX);
-        Self {
-            policy: ArcSwap::from_pointee(policy),
-            rate: Rate::new(per_second),
-            counts: Arc::default(),
-        }
+        Self { policy: ArcSwap::from_pointee(policy), rate: Rate::new(per_second), counts: Arc::default() }
     }
 
     /// The rules now.

@@ -34,8 +34,7 @@ impl From<IpAddr> for Peer {
     }
 }
 
-type Limiter<C> =
-    RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>;
+type Limiter<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
 /// The peers and what they may still send.
 pub struct Rate<C: Clock = MonotonicClock> {

@@ -44,7 +44,10 @@ mod tests {
             (vec![entry("", "192.0.2.7", write)], Some(write)),
             (vec![entry("", "ops", write)], None),
             (vec![entry("", "", write)], None),
-            (vec![entry("x", "", write), entry("ops", "", read), entry("", "ops.example", write)], Some(read)),
+            (
+                vec![entry("x", "", write), entry("ops", "", read), entry("", "ops.example", write)],
+                Some(read),
+            ),
         ] {
             assert_eq!(role(&roles, &holder), wanted, "{roles:?}");
         }

@@ -129,10 +129,20 @@ impl ClientCertVerifier for Tls {
 /// Reads the files of a listener; every fault is named with its key, path, problem and way out.
 pub(super) fn load(files: &Files) -> Result<Identity, CredentialsError> {
     let chain = chain(&files.cert_file).map_err(|problem| {
-        files.fault("cert_file", &files.cert_file, &problem, "name a file of certificates in PEM, the listener's first")
+        files.fault(
+            "cert_file",
+            &files.cert_file,
+            &problem,
+            "name a file of certificates in PEM, the listener's first",
+        )
     });
     let key = private_key(&files.private_key).map_err(|problem| {
-        files.fault("private_key", &files.private_key, &problem, "name a file with the certificate's private key in PEM, not encrypted")
+        files.fault(
+            "private_key",
+            &files.private_key,
+            &problem,
+            "name a file with the certificate's private key in PEM, not encrypted",
+        )
     });
     let clients = files.ca_file.as_deref().map(clients).transpose().map_err(|problem| {
         let path = files.ca_file.as_deref().unwrap_or(Path::new(""));
@@ -151,10 +161,16 @@ pub(super) fn load(files: &Files) -> Result<Identity, CredentialsError> {
     };
     let validity = chain.first().and_then(|first| validity(first)).ok_or_else(|| {
         let way_out = "have it made again";
-        CredentialsError::from_iter([files.fault("cert_file", &files.cert_file, "begins with a certificate that cannot be read", way_out)])
+        CredentialsError::from_iter([files.fault(
+            "cert_file",
+            &files.cert_file,
+            "begins with a certificate that cannot be read",
+            way_out,
+        )])
     })?;
-    let key = ring::sign::any_supported_type(&key)
-        .map_err(|_| mismatch("is of a kind that is not supported (RSA, ECDSA P-256 and P-384, Ed25519 are)"))?;
+    let key = ring::sign::any_supported_type(&key).map_err(|_| {
+        mismatch("is of a kind that is not supported (RSA, ECDSA P-256 and P-384, Ed25519 are)")
+    })?;
     let certified = CertifiedKey::new(chain, key);
     certified.keys_match().map_err(|_| {
         mismatch(&format!("is not the key of the certificate in {}", files.cert_file.display()))

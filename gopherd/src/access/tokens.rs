@@ -82,7 +82,9 @@ fn parse_line(line: &str) -> Result<Token, String> {
     let mut words = line.split_ascii_whitespace();
     let (Some(name), Some(role), Some(hex), None) = (words.next(), words.next(), words.next(), words.next())
     else {
-        return Err("write name, role and the SHA-256 of the token in hexadecimal, with blanks between".to_owned());
+        return Err(
+            "write name, role and the SHA-256 of the token in hexadecimal, with blanks between".to_owned()
+        );
     };
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
     if name.len() > MAX_NAME || !name.chars().all(plain) {
@@ -94,7 +96,8 @@ fn parse_line(line: &str) -> Result<Token, String> {
         _ => return Err("the role is read or write".to_owned()),
     };
     // The line itself is not shown: somebody may have written the token into it.
-    let sha256 = parse_hex(hex).ok_or("the SHA-256 has 64 hexadecimal digits; printf %s TOKEN | sha256sum prints it")?;
+    let sha256 = parse_hex(hex)
+        .ok_or("the SHA-256 has 64 hexadecimal digits; printf %s TOKEN | sha256sum prints it")?;
     Ok(Token { name: name.into(), role, sha256 })
 }
 
@@ -134,7 +137,9 @@ mod tests {
 
     #[test]
     fn every_fault_is_named_with_its_line_and_never_shows_what_may_be_a_secret() {
-        let text = format!("ci write {SECRET}\nci read {OTHER}\nx admin {SECRET}\ny write hunter2\nz write\na/b read {OTHER}\n");
+        let text = format!(
+            "ci write {SECRET}\nci read {OTHER}\nx admin {SECRET}\ny write hunter2\nz write\na/b read {OTHER}\n"
+        );
         let faults = Tokens::parse(text.as_bytes()).expect_err("faults");
         let lines: Vec<&str> = faults.iter().filter_map(|fault| fault.split(':').next()).collect();
         assert_eq!(lines, ["line 2", "line 3", "line 4", "line 5", "line 6"]);

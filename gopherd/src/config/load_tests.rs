@@ -1,6 +1,6 @@
 //! What the loader takes from files, environment and flags, order and gala-gopher's ways included.
 
-use super::super::words::{DescLanguage, EventChannel, LogLevel, MetricChannel, SslAuth, Semantics};
+use super::super::words::{DescLanguage, EventChannel, LogLevel, MetricChannel, Semantics, SslAuth};
 use super::*;
 use proptest::prelude::*;
 
@@ -30,7 +30,9 @@ fn loaded(name: &str, text: &str, env: &[(&str, &str)]) -> Loaded {
 fn tls_is_asked_for_by_the_file_or_the_environment_and_needs_a_key_and_a_certificate() {
     let text = "[rest_api_server]\nssl_auth = \"on\"\n";
     let needs = |name: &str| {
-        format!("rest_api_server.ssl_auth: needs rest_api_server.{name}, which is not set; set {name} to the file's path")
+        format!(
+            "rest_api_server.ssl_auth: needs rest_api_server.{name}, which is not set; set {name} to the file's path"
+        )
     };
     let faults = |origin: &str| ["private_key", "cert_file"].map(|name| format!("{origin}: {}", needs(name)));
     assert_eq!(refused("g.toml", text, &[]), faults("/e/g.toml:2"));
@@ -63,7 +65,10 @@ fn roles_for_certificates_need_an_authority_and_tokens_that_are_sent_in_the_open
     let open = "[rest_api_server]\nbind_addr = \"0.0.0.0\"\nallow_plaintext = true\ntokens_file = \"/t\"\n";
     let warnings = lines(&loaded("g.toml", open, &[]).warnings);
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].contains("rest_api_server.tokens_file: tokens can be read on the network"), "{warnings:?}");
+    assert!(
+        warnings[0].contains("rest_api_server.tokens_file: tokens can be read on the network"),
+        "{warnings:?}"
+    );
 }
 
 #[test]

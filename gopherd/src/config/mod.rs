@@ -117,7 +117,8 @@ impl Config {
     /// The values of these keys as a file writes them, secrets as empty.
     pub fn shown(&self, wanted: &[String]) -> serde_json::Value {
         let mut config = self.clone();
-        let keys = keys::SECTIONS.iter().flat_map(|section| section.keys.iter().map(move |key| (section, key)));
+        let keys =
+            keys::SECTIONS.iter().flat_map(|section| section.keys.iter().map(move |key| (section, key)));
         let chosen = keys.filter(|(section, key)| wanted.contains(&section.path(key.name)));
         let shown = chosen.map(|(section, key)| {
             (section.path(key.name), serde_json::Value::from(value::written(key, &mut config)))

@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Sleep;
@@ -74,7 +74,6 @@ pub(super) struct Connection {
     line: Rc<Line>,
     counts: Arc<Counts>,
     head_timeout: Duration,
-    opened: Instant,
     /// Ends a head that began and does not go on, with the number of requests before it. Only from the second
     /// request of a connection on: the first is the server's, which answers with a 408.
     slow: Option<(u64, Pin<Box<Sleep>>)>,
@@ -83,8 +82,7 @@ pub(super) struct Connection {
 impl Connection {
     fn new(stream: Stream, line: Line, counts: &Arc<Counts>, head_timeout: Duration) -> Self {
         let counts = Arc::clone(counts);
-        let opened = Instant::now();
-        Self { stream, line: Rc::new(line), counts, head_timeout, opened, slow: None }
+        Self { stream, line: Rc::new(line), counts, head_timeout, slow: None }
     }
 
     /// Over TCP, without TLS.
@@ -183,21 +181,21 @@ impl Line {
     }
 }
 
-impl Drop for Connection {
-    fn drop(&mut self) {
-        // The server ended it with a 408, which nobody else sees.
-        if self.line.requests.get() == 0 && self.opened.elapsed() >= self.head_timeout {
-            self.counts.refused(self.line.listener, Reason::Timeout);
-        }
-    }
+/// Why the server itself, which no middleware sees, refuses with what it is about to send: its refusals have no
+/// body, ours always have one.
+fn refusal(sent: &[u8]) -> Option<Reason> {
+    let status = sent.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
+    let reason = match status {
+        b"408" => Reason::Timeout,
+        b"400" | b"431" => Reason::Malformed,
+        _ => return None,
+    };
+    let head = sent.get(..sent.len().min(256))?;
+    head.to_ascii_lowercase().windows(19).any(|piece| piece == b"\r\ncontent-length: 0").then_some(reason)
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.is_over(cx) {
             return Poll::Ready(Ok(()));
@@ -219,11 +217,16 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().stream {
+        let this = self.get_mut();
+        let written = match &mut this.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Stream::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, buf),
             Stream::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+        };
+        if let (Poll::Ready(Ok(_)), Some(reason)) = (&written, refusal(buf)) {
+            this.counts.refused(this.line.listener, reason);
         }
+        written
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -239,6 +242,32 @@ impl AsyncWrite for Connection {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
             Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_own_refusals_are_told_from_ours_by_having_no_body() {
+        for (sent, wanted) in [
+            (
+                &b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\nContent-Length: 0\r\n\r\n"[..],
+                Some(Reason::Timeout),
+            ),
+            (b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n", Some(Reason::Malformed)),
+            (
+                b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\n\r\n",
+                Some(Reason::Malformed),
+            ),
+            (b"HTTP/1.1 400 Bad Request\r\ncontent-length: 77\r\n\r\n{}", None),
+            (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", None),
+            (b"HTTP/1.1", None),
+            (b"", None),
+        ] {
+            assert_eq!(refusal(sent), wanted, "{}", String::from_utf8_lossy(sent));
         }
     }
 }

@@ -84,7 +84,8 @@ fn admit(request: &ServiceRequest, line: &Line, parts: &Parts) -> Result<Princip
     if let Some(from) = line.from
         && !parts.access.in_time(line.listener, from)
     {
-        let (reason, refusal) = refuse(Reason::Rate, StatusCode::TOO_MANY_REQUESTS, "too many requests in a second");
+        let (reason, refusal) =
+            refuse(Reason::Rate, StatusCode::TOO_MANY_REQUESTS, "too many requests in a second");
         return Err((reason, refusal.with(header::RETRY_AFTER, RETRY_AFTER_S)));
     }
     let policy = parts.access.policy();
@@ -102,7 +103,8 @@ fn admit(request: &ServiceRequest, line: &Line, parts: &Parts) -> Result<Princip
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let health = matches!(request.path(), "/healthz" | "/readyz");
-    let authorization: Vec<&[u8]> = headers.get_all(header::AUTHORIZATION).map(|value| value.as_bytes()).collect();
+    let authorization: Vec<&[u8]> =
+        headers.get_all(header::AUTHORIZATION).map(|value| value.as_bytes()).collect();
     let shown = match line.uid {
         Some((uid, allowed)) => Shown::Uid(uid, allowed),
         None if line.listener == Listener::Metrics || (health && reads) => return Ok(Principal::Nobody),
@@ -120,7 +122,11 @@ fn admit(request: &ServiceRequest, line: &Line, parts: &Parts) -> Result<Princip
             (reason, refusal.with(header::WWW_AUTHENTICATE, challenge))
         }
         Denied::Peer => {
-            tracing::warn!(uid = line.uid.map(|(uid, _)| uid), path = request.path(), "refused on the unix socket");
+            tracing::warn!(
+                uid = line.uid.map(|(uid, _)| uid),
+                path = request.path(),
+                "refused on the unix socket"
+            );
             let detail = "the unix socket is for root and the socket's group";
             refuse(Reason::Role, StatusCode::FORBIDDEN, detail)
         }
@@ -128,7 +134,9 @@ fn admit(request: &ServiceRequest, line: &Line, parts: &Parts) -> Result<Princip
             let detail = "the certificate has no role; rest_api_server.client_roles gives one";
             refuse(Reason::Role, StatusCode::FORBIDDEN, detail)
         }
-        Denied::ReadOnly => refuse(Reason::Role, StatusCode::FORBIDDEN, "this credential may read and change nothing"),
+        Denied::ReadOnly => {
+            refuse(Reason::Role, StatusCode::FORBIDDEN, "this credential may read and change nothing")
+        }
     })
 }
 

@@ -16,7 +16,8 @@ const CERTIFICATE: &str = "certificate";
 const UNAUTHORIZED: &str = "No credential where one is configured, or one that is not known.";
 const FORBIDDEN: &str = "The credential does not allow it, the request is a web page's (it has an `Origin`), or the \
                          `Host` is not this host.";
-const TOO_MANY: &str = "More requests in a second than one peer may send; `Retry-After` says when to try again.";
+const TOO_MANY: &str =
+    "More requests in a second than one peer may send; `Retry-After` says when to try again.";
 
 impl Modify for Guarded {
     fn modify(&self, document: &mut OpenApi) {

@@ -102,7 +102,8 @@ impl Core {
         for part in &parts {
             self.entries[part.feature].busy = Some(id);
         }
-        self.in_progress.insert(id, InProgress { parts, origin: change.origin, actor: change.actor, deadline, reply });
+        self.in_progress
+            .insert(id, InProgress { parts, origin: change.origin, actor: change.actor, deadline, reply });
         // A start can fail before there is a thread; then the state says so already.
         for index in 0..self.entries.len() {
             if self.entries[index].busy != Some(id) {

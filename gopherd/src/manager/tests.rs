@@ -1,8 +1,8 @@
 //! The manager against fake probes on real threads: each command's answer and the state that it leaves, and a
 //! model that says in which state any order of commands ends.
 
-use crate::access::audit::Actor;
 use super::{Answer, Change, Handle, Item, Limits, Origin, StateName, World, manager};
+use crate::access::audit::Actor;
 use crate::feature::{Edit, PidLookup, ProblemKind, Selection, Wanted};
 use probe_core::{
     Batch, Descriptor, Env, Order, Outcome, Poll, Polled, ProbeError, ProcKey, Scope, ScopeUse, SubProbe,

@@ -48,7 +48,8 @@ fn setup(authority: &Authority, kind: &str, rest: &str) -> Setup {
     std::fs::write(dir.join("ca.crt"), authority.pem()).expect("written");
     private(&dir.join("tokens"), "# nobody\n");
     let (control, metrics, dir) = (setup.rest_port, setup.metrics_port, dir.display());
-    let keys = format!("ssl_auth = \"on\"\nprivate_key = \"{dir}/server.key\"\ncert_file = \"{dir}/server.crt\"\n");
+    let keys =
+        format!("ssl_auth = \"on\"\nprivate_key = \"{dir}/server.key\"\ncert_file = \"{dir}/server.crt\"\n");
     let rest = rest.replace("KEYS", &keys).replace("DIR", &dir.to_string());
     // Every other setting as it is by default.
     let text = format!("[rest_api_server]\nport = {control}\n{rest}\n[web_server]\nport = {metrics}\n{keys}");
@@ -103,7 +104,10 @@ impl Seen {
             if seen.latency.len() % 10 == 0 {
                 seen.rss = seen.rss.max(memory(daemon.pid()).rss);
                 let text = String::from_utf8_lossy(&scraper.get("/metrics/per_period")).into_owned();
-                let newest = text.lines().filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).fold(0.0, f64::max);
+                let newest = text
+                    .lines()
+                    .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+                    .fold(0.0, f64::max);
                 if newest > 0.0 && seen.measured_at.last() != Some(&newest) {
                     seen.measured_at.push(newest);
                 }
@@ -116,7 +120,8 @@ impl Seen {
     }
 
     fn quantile(&self, of: f64) -> f64 {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // a place in a short list
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        // a place in a short list
         let at = (of * (self.latency.len() - 1) as f64) as usize;
         self.latency[at]
     }
@@ -175,7 +180,8 @@ struct Attack {
 
 impl Attack {
     fn start(setup: &Setup) -> Self {
-        let (over, sent, refused) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let (over, sent, refused) =
+            (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let (control, metrics) = (setup.rest_port, setup.metrics_port);
         let mut attack = Self { over, sent, refused, threads: Vec::new() };
         attack.spawn(move |attack| slow_clients(control, attack));
@@ -185,7 +191,8 @@ impl Attack {
     }
 
     fn spawn(&mut self, work: impl FnOnce(&Self) + Send + 'static) {
-        let (over, sent, refused) = (Arc::clone(&self.over), Arc::clone(&self.sent), Arc::clone(&self.refused));
+        let (over, sent, refused) =
+            (Arc::clone(&self.over), Arc::clone(&self.sent), Arc::clone(&self.refused));
         let run = move || work(&Self { over, sent, refused, threads: Vec::new() });
         self.threads.push(std::thread::Builder::new().spawn(run).expect("a thread"));
     }

@@ -16,9 +16,7 @@ async fn tcp(port: u16) -> TcpStream {
     stream
 }
 
-async fn http(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-) -> SendRequest<Empty<Bytes>> {
+async fn http(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> SendRequest<Empty<Bytes>> {
     let (sender, connection) = handshake(TokioIo::new(stream)).await.expect("a connection");
     tokio::spawn(connection);
     sender

@@ -41,7 +41,8 @@ async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
 
 /// A request that closes the connection after its answer.
 fn put(length: &str, body: &str) -> Vec<u8> {
-    format!("PUT /tcp HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{length}\r\n\r\n{body}").into_bytes()
+    format!("PUT /tcp HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{length}\r\n\r\n{body}")
+        .into_bytes()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,7 +99,8 @@ async fn hostile_requests_have_an_answer_and_the_server_goes_on() {
         );
         assert!(answer.contains(body), "{name}: {answer}");
     }
-    let answer = exchange(address, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
+    let answer =
+        exchange(address, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
     assert!(answer.ends_with("ok\n"), "{answer}");
     servers.stop().await;
 }
@@ -120,7 +122,8 @@ async fn a_head_or_body_that_does_not_come_is_a_408() {
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     servers.stop().await;
     let (servers, address) = start(&Limits::default(), Duration::from_millis(50));
-    let answer = exchange(address, b"PUT /tcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\njson=").await;
+    let answer =
+        exchange(address, b"PUT /tcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\njson=").await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(answer.contains("the body did not arrive"), "{answer}");
     servers.stop().await;
