@@ -78,12 +78,17 @@ fn differing(before: &Value, after: &Value) -> (Value, Value) {
     (Value::Object(left), Value::Object(right))
 }
 
+/// The end of the last whole character within the first `most` bytes.
+pub(super) fn boundary(text: &str, most: usize) -> usize {
+    (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}
+
 /// The text of a value, cut where it gets too long, and then says so.
 fn bounded(value: &Value) -> String {
     let mut text = value.to_string();
     let all = text.len();
     if all > MAX_SIDE {
-        text.truncate(text.floor_char_boundary(MAX_SIDE));
+        text.truncate(boundary(&text, MAX_SIDE));
         text.push_str(&format!("… (cut, {all} bytes)"));
     }
     text

@@ -2,6 +2,7 @@
 //!
 //! Owns reading the few fields; whether the certificate is genuine was decided by the TLS handshake.
 
+use super::audit::boundary;
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -86,7 +87,7 @@ fn rfc4514(name: &X509Name<'_>) -> String {
         }
     }
     if out.len() > MAX_SUBJECT {
-        out.truncate(out.floor_char_boundary(MAX_SUBJECT));
+        out.truncate(boundary(&out, MAX_SUBJECT));
     }
     out
 }

@@ -96,7 +96,8 @@ fn plaintext(draft: &mut Draft) {
 fn credentials(draft: &mut Draft) {
     let rest = &draft.config.rest_api_server;
     let on = rest.ssl_auth == SslAuth::On;
-    if !rest.client_roles.is_empty() && !(on && rest.ca_file.is_some()) {
+    let certificates = on && rest.ca_file.is_some();
+    if !certificates && !rest.client_roles.is_empty() {
         let way_out = "set rest_api_server.ssl_auth to \"on\" and rest_api_server.ca_file";
         let fault = draft.fault_at("rest_api_server.client_roles", "no client shows a certificate", way_out);
         draft.found.faults.push(fault);
