@@ -49,6 +49,7 @@ fi
 unpack=
 if [ "$what" = test ]; then
 	need ip iproute2 iproute
+	need openssl openssl openssl
 	need ps procps procps-ng
 	need strace strace strace
 	need iostat sysstat sysstat

@@ -6,6 +6,7 @@ use super::tokens::Tokens;
 use super::{Counts, Listener};
 use crate::config::{ClientRole, Config};
 use arc_swap::ArcSwap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The rules in force.
@@ -25,7 +26,9 @@ pub struct Policy {
 pub struct Access {
     policy: ArcSwap<Policy>,
     /// How often a peer may ask at the control listener.
-    pub rate: Rate,
+    requests: Rate,
+    /// How often a peer may begin a TLS handshake, which costs more than a request, at either listener.
+    handshakes: Rate,
     /// What was refused.
     pub counts: Arc<Counts>,
 }
@@ -41,7 +44,12 @@ impl Access {
             hosts: Hosts::new(&own, &rest.allowed_hosts),
         };
         let per_second = u32::try_from(rest.requests_per_second).unwrap_or(u32::MAX);
-        Self { policy: ArcSwap::from_pointee(policy), rate: Rate::new(per_second), counts: Arc::default() }
+        Self {
+            policy: ArcSwap::from_pointee(policy),
+            requests: Rate::new(per_second),
+            handshakes: Rate::new(per_second),
+            counts: Arc::default(),
+        }
     }
 
     /// The rules now.
@@ -57,7 +65,12 @@ impl Access {
     }
 
     /// Whether a request may be sent to `listener` by a peer at this address now.
-    pub fn in_time(&self, listener: Listener, peer: std::net::IpAddr) -> bool {
-        listener != Listener::Rest || self.rate.take(peer)
+    pub fn may_ask(&self, listener: Listener, peer: IpAddr) -> bool {
+        listener != Listener::Rest || self.requests.take(peer)
+    }
+
+    /// Whether a peer at this address may begin a handshake now.
+    pub fn may_shake_hands(&self, peer: IpAddr) -> bool {
+        self.handshakes.take(peer)
     }
 }

@@ -82,7 +82,7 @@ fn admit(request: &ServiceRequest, line: &Line, parts: &Parts) -> Result<Princip
     let door = door(request.path(), line.listener);
     let refuse = |reason, status, detail: &str| (reason, Refusal::new(door, status, detail));
     if let Some(from) = line.from
-        && !parts.access.in_time(line.listener, from)
+        && !parts.access.may_ask(line.listener, from)
     {
         let (reason, refusal) =
             refuse(Reason::Rate, StatusCode::TOO_MANY_REQUESTS, "too many requests in a second");

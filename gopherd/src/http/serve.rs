@@ -9,7 +9,7 @@ use super::listen::Sockets;
 use super::parts::Parts;
 use super::peer;
 use super::routes::{contain, metrics, rest};
-use crate::access::{Counts, Listener, Reason};
+use crate::access::{Access, Listener, Reason};
 use actix_http::HttpService;
 use actix_http::error::DispatchError;
 use actix_server::{GracefulShutdownSignal, ServerBuilder, ServerHandle};
@@ -83,7 +83,7 @@ pub fn serve(sockets: Sockets, parts: &Parts, limits: &Limits) -> io::Result<Ser
     let over_tcp = |listener, tls: Option<Arc<ServerConfig>>| Acceptor {
         listener,
         tls: tls.map(TlsAcceptor::from),
-        counts: Arc::clone(&parts.access.counts),
+        access: Arc::clone(&parts.access),
         head_timeout: limits.head_timeout,
     };
     let mut tcp = |acceptor: Acceptor, socket| {
@@ -136,13 +136,14 @@ fn builder(limits: &Limits) -> ServerBuilder {
 struct Acceptor {
     listener: Listener,
     tls: Option<TlsAcceptor>,
-    counts: Arc<Counts>,
+    access: Arc<Access>,
     head_timeout: Duration,
 }
 
 impl Acceptor {
     async fn accept(self, stream: TcpStream) -> Result<(Connection, Option<SocketAddr>), DispatchError> {
-        let Self { listener, tls, counts, head_timeout } = self;
+        let Self { listener, tls, access, head_timeout } = self;
+        let counts = Arc::clone(&access.counts);
         give_up_on_silence(&stream);
         // The server writes 32 KiB at a time: without this the rest of a larger answer waits for the client's
         // delayed acknowledgement, 40 ms.
@@ -151,6 +152,10 @@ impl Acceptor {
         let Some(tls) = tls else {
             return Ok((Connection::plain(stream, listener, &counts, head_timeout), from));
         };
+        if from.is_some_and(|from| !access.may_shake_hands(from.ip())) {
+            counts.refused(listener, Reason::Rate);
+            return Err(DispatchError::Io(io::ErrorKind::QuotaExceeded.into()));
+        }
         match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
             Ok(Ok(stream)) => Ok((Connection::tls(stream, listener, &counts, head_timeout), from)),
             Ok(Err(error)) => {
