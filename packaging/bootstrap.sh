@@ -69,6 +69,7 @@ if [ "$what" = test ]; then
 		missing="$missing debian-archive-keyring:debian-keyring"
 	need clang-format clang-format clang-tools-extra
 	need ip iproute2 iproute
+	need openssl openssl openssl
 	need ps procps procps-ng
 	need strace strace strace
 	need iostat sysstat sysstat

@@ -4,10 +4,12 @@
 //! Start: lock → sockets bound → store, scope, pipeline, channels → manager → servers → probes.init → ready.
 //! Stop: not ready → servers accept no more and probes are told to end → pipeline drained → channels flushed.
 
+use crate::access::audit::{self, Actor};
+use crate::access::{Access, Credentials, Listener};
 use crate::cli::Cli;
 use crate::config::{Config, InitSource, Loaded, find, load};
 use crate::containers::{Registry, Runtimes};
-use crate::http::{Addresses, ENCODERS, Parts, Servers, Sockets};
+use crate::http::{Addresses, ENCODERS, Parts, Servers, Sockets, TlsSettings};
 use crate::lock::InstanceLock;
 use crate::logging::{self, LogControl};
 use crate::manager::{self, Handle};
@@ -130,6 +132,7 @@ struct App {
     channels: Arc<channels::Channels>,
     readiness: Readiness,
     log: LogControl,
+    credentials: Credentials,
     servers: Servers,
     pipeline: JoinHandle<()>,
     /// Held as long as the process runs.
@@ -160,6 +163,10 @@ impl App {
         readiness.set("log", log_problem.into_iter().collect());
         readiness.set("machine id", machine_problem.into_iter().collect());
 
+        let access = Arc::new(Access::new(&config));
+        let credentials = Credentials::start(&config, &access, &readiness)
+            .context("the daemon does not start without the protection that was asked for")?;
+        let tls = tls_settings(&config, &credentials)?;
         let sockets = Sockets::bind(&Addresses {
             rest: config.rest_listen(),
             unix: Some(config.paths.run.join("gopherd.sock")),
@@ -247,7 +254,15 @@ impl App {
             tokio::spawn(start_set.clone().save_on_change(report));
         }
         let views = manager.views().clone();
-        let shown = serving::Shown::new(&config, Arc::clone(&store), own, views, scope.clone(), log.clone());
+        let shown = serving::Shown::new(
+            &config,
+            Arc::clone(&store),
+            own,
+            views,
+            scope.clone(),
+            log.clone(),
+            Arc::clone(&access.counts),
+        );
         let parts = Parts {
             manager: manager.clone(),
             metrics: Arc::new(shown),
@@ -259,6 +274,7 @@ impl App {
             env: host,
             body_timeout: config.rest_api_server.body_timeout,
             encoders: Arc::new(tokio::sync::Semaphore::new(ENCODERS)),
+            access,
             sending: crate::http::Sending::default(),
         };
         let limits = crate::http::Limits {
@@ -266,8 +282,8 @@ impl App {
             head_timeout: config.rest_api_server.body_timeout,
             ..crate::http::Limits::default()
         };
-        let servers =
-            crate::http::serve(sockets, &parts, &limits).context("the HTTP servers cannot be started")?;
+        let servers = crate::http::serve(sockets.with_tls(tls), &parts, &limits)
+            .context("the HTTP servers cannot be started")?;
 
         let applied = Applied::default();
         tokio::spawn(first_set(manager.clone(), init.clone(), applied.clone(), readiness.clone()));
@@ -281,6 +297,7 @@ impl App {
             channels,
             readiness,
             log,
+            credentials,
             servers,
             pipeline,
             _lock: lock,
@@ -306,7 +323,7 @@ impl App {
                 self.readiness.set("reload", faults);
             }
         }
-        apply_set(&self.manager, &self.init, &self.applied, &self.readiness).await;
+        apply_set(&self.manager, &self.init, &self.applied, &self.readiness, &Actor::Reload).await;
     }
 
     fn take_over(&self, loaded: Loaded) -> Vec<String> {
@@ -319,7 +336,11 @@ impl App {
             usize::try_from(new.limits.max_series_per_probe).unwrap_or(usize::MAX),
         );
         self.channels.open_as(&new, &self.readiness);
+        self.credentials.reload(&new);
         live.iter().for_each(|key| tracing::info!(key, "taken over"));
+        if !live.is_empty() {
+            audit::record(&Actor::Reload, "configuration", &config.shown(&live), &new.shown(&live), None);
+        }
         let mut problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
         for key in restart {
             tracing::warn!(key, "changed in the file; it takes effect at the next start");
@@ -358,6 +379,15 @@ impl App {
     }
 }
 
+/// The handshake of each listener that has TLS.
+fn tls_settings(config: &Config, credentials: &Credentials) -> anyhow::Result<TlsSettings> {
+    let oldest = config.rest_api_server.tls_min;
+    let of = |listener| credentials.of(listener).map(|tls| tls.server(oldest).map(Arc::new)).transpose();
+    let settings =
+        of(Listener::Rest).and_then(|rest| Ok(TlsSettings { rest, metrics: of(Listener::Metrics)? }));
+    settings.context("TLS cannot be set up")
+}
+
 /// Ends a part that may block, and goes on without it at `deadline`.
 async fn by(deadline: Instant, part: &'static str, end: impl FnOnce() + Send + 'static) {
     if tokio::time::timeout_at(deadline, tokio::task::spawn_blocking(end)).await.is_err() {
@@ -367,13 +397,19 @@ async fn by(deadline: Instant, part: &'static str, end: impl FnOnce() + Send + '
 
 /// Applies the set to start with, then tells everybody that the daemon is ready.
 async fn first_set(manager: Handle, init: InitSource, applied: Applied, readiness: Readiness) {
-    apply_set(&manager, &init, &applied, &readiness).await;
+    apply_set(&manager, &init, &applied, &readiness, &Actor::StartSet).await;
     readiness.serving();
     systemd::ready();
     tracing::info!("gopherd is ready");
 }
 
-async fn apply_set(manager: &Handle, init: &InitSource, applied: &Applied, readiness: &Readiness) {
+async fn apply_set(
+    manager: &Handle,
+    init: &InitSource,
+    applied: &Applied,
+    readiness: &Readiness,
+    actor: &Actor,
+) {
     let name = match init {
         InitSource::File(path) => path.display().to_string(),
         InitSource::Env(..) => "GOPHER_PROBES_INIT".to_owned(),
@@ -382,7 +418,7 @@ async fn apply_set(manager: &Handle, init: &InitSource, applied: &Applied, readi
     // A file system that does not answer holds up this thread and nothing else.
     let read = tokio::task::spawn_blocking(move || read_init(&source)).await;
     let problems = match read.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
-        Ok(text) => apply(manager, &name, &text, applied).await,
+        Ok(text) => apply(manager, &name, &text, applied, actor).await,
         Err(error) => vec![format!("{name}: cannot be read: {error}")],
     };
     problems.iter().for_each(|problem| tracing::error!("{problem}"));

@@ -36,10 +36,11 @@ pub fn init_lines(text: &[u8], validate: Validate<'_>) -> (Vec<InitFault>, Vec<I
 }
 
 /// The report and the exit code. `init` is what reading the file of [`InitSource::File`] gave; a file that is
-/// not there has no bad lines.
+/// not there has no bad lines. `credentials` is what is wrong with keys, certificates and tokens.
 pub fn report(
     loaded: Result<&Loaded, &Rejected>,
     init: &io::Result<Vec<u8>>,
+    credentials: &[String],
     validate: Validate<'_>,
 ) -> (String, u8) {
     let mut out = String::new();
@@ -50,6 +51,7 @@ pub fn report(
     let source = match loaded {
         Ok(loaded) => {
             loaded.problems.iter().for_each(|problem| say("problem", problem));
+            credentials.iter().for_each(|fault| say("error", fault));
             loaded.warnings.iter().for_each(|warning| say("warning", warning));
             &loaded.init
         }
@@ -74,7 +76,7 @@ pub fn report(
     if let Some(error) = unread {
         say("error", &format!("{name}: cannot be read: {error}"));
     }
-    match (loaded.is_err(), bad.is_empty() && unread.is_none()) {
+    match (loaded.is_err() || !credentials.is_empty(), bad.is_empty() && unread.is_none()) {
         (true, _) => (out, UNUSABLE),
         (false, false) => (out, BAD_LINES),
         (false, true) => (out, CLEAN),
@@ -98,7 +100,7 @@ mod tests {
     fn checked(config: &str, init: io::Result<Vec<u8>>) -> (String, u8) {
         let file = SourceFile { path: "/e/g.toml".into(), bytes: config.as_bytes().to_vec() };
         let loaded = load(&Sources { file: Some(file), ..Sources::default() });
-        report(loaded.as_ref(), &init, &validate)
+        report(loaded.as_ref(), &init, &[], &validate)
     }
 
     #[test]
@@ -141,6 +143,15 @@ mod tests {
         assert_eq!(code, UNUSABLE);
         assert_eq!(text.lines().count(), 2, "{text}");
         assert!(text.contains("/e/g.toml:1: nope: ") && text.contains("/e/probes.init:1: x: "));
+    }
+
+    #[test]
+    fn credentials_that_cannot_be_used_make_the_configuration_unusable() {
+        let loaded = load(&Sources::default());
+        let init = Err(io::ErrorKind::NotFound.into());
+        let faults = ["rest_api_server.cert_file: /c has no certificate; make one".to_owned()];
+        let (text, code) = report(loaded.as_ref(), &init, &faults, &validate);
+        assert_eq!((text, code), (format!("error: {}\n", faults[0]), UNUSABLE));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! leaves the rest to its neighbours. Probes are in `probes`, their vocabulary in `probe-core`.
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod app;
 pub mod atomic;
 pub mod channels;

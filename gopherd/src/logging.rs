@@ -77,6 +77,8 @@ fn filter(level: LogLevel) -> Targets {
     Targets::new()
         .with_default(LevelFilter::from(level))
         .with_targets(LIBRARIES.iter().map(|name| (*name, quiet)))
+        // Who changed what is kept, however little else is.
+        .with_target("audit", LevelFilter::INFO)
         // An error line for each malformed request would let anybody fill the log; the client is told.
         .with_target("actix_http", LevelFilter::OFF)
 }

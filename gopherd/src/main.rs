@@ -7,7 +7,7 @@
 use clap::Parser;
 use gopherd::cli::Cli;
 use gopherd::config::{Loaded, find, load};
-use gopherd::{app, check, http, privilege};
+use gopherd::{access, app, check, http, privilege};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -31,7 +31,9 @@ fn main() -> ExitCode {
     if cli.check_config {
         let init =
             app::read_init(loaded.as_ref().map_or_else(|rejected| &rejected.init, |loaded| &loaded.init));
-        let (report, code) = check::report(loaded.as_ref(), &init, &app::validate_line);
+        let credentials = loaded.as_ref().ok().and_then(|loaded| access::check(&loaded.config).err());
+        let faults = credentials.as_ref().map_or(&[][..], |error| error.faults());
+        let (report, code) = check::report(loaded.as_ref(), &init, faults, &app::validate_line);
         return print(&report, code);
     }
     match loaded {

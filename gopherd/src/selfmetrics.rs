@@ -6,6 +6,7 @@
 mod containers;
 mod process;
 
+use crate::access::Counts;
 use crate::containers::{Registry as Containers, Runtimes};
 use crate::expose::Format;
 use crate::sinks::SinkCounts;
@@ -44,6 +45,8 @@ pub struct SelfMetrics {
     series_limited: IntCounterVec,
     scrape_duration: Histogram,
     containers: ContainerMetrics,
+    http_refused: IntCounterVec,
+    certificate_expiry: IntGaugeVec,
     process: ProcessMetrics,
     sources: Mutex<Sources>,
 }
@@ -124,6 +127,16 @@ impl SelfMetrics {
             )?,
             scrape_duration: register(&registry, Histogram::with_opts(scrape))?,
             containers: ContainerMetrics::new(&registry)?,
+            http_refused: counters(
+                "gopherd_http_refused_total",
+                "Requests and connections that were refused, before anything was done about them.",
+                &["listener", "reason"],
+            )?,
+            certificate_expiry: gauges(
+                "gopherd_tls_certificate_expiry_timestamp_seconds",
+                "When the listener's certificate ends.",
+                &["listener"],
+            )?,
             process: ProcessMetrics::new(&registry)?,
             sources: Mutex::default(),
             registry,
@@ -176,6 +189,16 @@ impl SelfMetrics {
     pub fn set_lost(&self, stage: &str, owner: &str, reason: &str, total: u64) {
         if total > 0 {
             raise(&self.lost.with_label_values(&[stage, owner, reason]), total);
+        }
+    }
+
+    /// What the doors have refused by now, and until when their certificates hold.
+    pub fn set_access(&self, counts: &Counts) {
+        for (listener, reason, count) in counts.read() {
+            raise(&self.http_refused.with_label_values(&[listener.text(), reason.text()]), count);
+        }
+        for (listener, until) in counts.expiries() {
+            self.certificate_expiry.with_label_values(&[listener.text()]).set(until);
         }
     }
 
@@ -291,6 +314,7 @@ fn ns_to_seconds(ns: &AtomicU64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::{Listener, Reason};
     use crate::expose::strict::{self, Parsed};
     use crate::store::tests::{Driver, FEATURE, flow};
     use probe_core::{Baseline::Zero, Subject::Host};
@@ -326,6 +350,10 @@ mod tests {
         metrics.set_restarts(FEATURE, 1);
         metrics.set_scope_targets(FEATURE, "process", 12);
         metrics.set_queue("pipeline", 1, 256);
+        let counts = Counts::default();
+        counts.refused(Listener::Rest, Reason::Rate);
+        counts.set_expiry(Listener::Metrics, 1_900_000_000);
+        metrics.set_access(&counts);
         metrics.observe_scrape(std::time::Duration::from_millis(3));
         let known = Containers::default();
         known.started(crate::containers::ContainerId::new("demo").expect("an id"), 1);
@@ -357,6 +385,12 @@ mod tests {
                 ("gopherd_containers", &[("runtime", "unknown")], 1.0),
                 ("gopherd_containers_started_total", &[("runtime", "unknown")], 1.0),
                 ("gopherd_scrape_duration_seconds_count", &[], 1.0),
+                ("gopherd_http_refused_total", &[("listener", "rest"), ("reason", "rate")], 1.0),
+                (
+                    "gopherd_tls_certificate_expiry_timestamp_seconds",
+                    &[("listener", "metrics")],
+                    1_900_000_000.0,
+                ),
             ] {
                 assert_eq!(parsed.value(name, labels), Some(value), "{name} {labels:?}");
             }

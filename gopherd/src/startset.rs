@@ -3,6 +3,7 @@
 //! Owns which lines are applied when, and what is written. Leaves the file's format to `initfile` and the
 //! meaning of a line to `feature`; a line is a change like any other.
 
+use crate::access::audit::Actor;
 use crate::feature::{Edit, saved_document};
 use crate::http::{SaveError, Saver};
 use crate::manager::{Change, Handle, Item, Origin};
@@ -30,7 +31,13 @@ impl Applied {
 
 /// Applies the lines of `text`, which came from `source`, in their order, and returns what is wrong with it, one
 /// sentence a line. Lines of features that somebody has configured since the last time are skipped and logged.
-pub async fn apply(manager: &Handle, source: &str, text: &[u8], applied: &Applied) -> Vec<String> {
+pub async fn apply(
+    manager: &Handle,
+    source: &str,
+    text: &[u8],
+    applied: &Applied,
+    actor: &Actor,
+) -> Vec<String> {
     let parsed = initfile::parse(text);
     let mut problems: Vec<(u32, String)> =
         parsed.faults.into_iter().map(|fault| (fault.line_no, fault.message)).collect();
@@ -50,7 +57,8 @@ pub async fn apply(manager: &Handle, source: &str, text: &[u8], applied: &Applie
         match Edit::compat_text(line.json.as_bytes()) {
             Ok(edit) => {
                 let item = Item { feature, edit, if_match: None };
-                let change = Change { items: vec![item], dry_run: false, origin: Origin::Init };
+                let actor = actor.clone();
+                let change = Change { items: vec![item], dry_run: false, origin: Origin::Init, actor };
                 changes.push((line.line_no, feature, manager.change(change)));
             }
             Err(problem) => problems.push((line.line_no, format!("{feature}: {problem}"))),

@@ -11,6 +11,7 @@ pub mod cri;
 pub mod daemon;
 pub mod disk;
 pub mod http;
+pub mod pki;
 pub mod process;
 pub mod runtimes;
 pub mod scrape;

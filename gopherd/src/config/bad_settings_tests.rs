@@ -146,8 +146,8 @@ const BAD_TOML: &[(&str, &str)] = &[
         "2: rest_api_server.port: 127.0.0.1:8888 is where the metrics listener is (127.0.0.1:8888); give one of them another port",
     ),
     (
-        "[rest_api_server]\ntokens_file = \"/t\"",
-        "2: rest_api_server.tokens_file: asks for bearer tokens, which this version has not built yet; remove it",
+        "[rest_api_server]\nclient_roles = [{ subject = \"x\" }]",
+        "2: rest_api_server.client_roles: no client shows a certificate; set rest_api_server.ssl_auth to \"on\" and rest_api_server.ca_file",
     ),
     (
         "[rest_api_server]\nclient_roles = [{ role = \"write\" }]",
@@ -256,7 +256,6 @@ fn all_faults_are_listed_at_once_in_the_order_of_the_file() {
             "/e/g.toml:4 zzz",
             "/e/g.toml:6 web_server.port",
             "GOPHER_REST_PORT rest_api_server.port",
-            "/e/g.toml:7 web_server.ssl_auth",
             "/e/g.toml:7 web_server.ssl_auth",
             "/e/g.toml:7 web_server.ssl_auth",
         ]

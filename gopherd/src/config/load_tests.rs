@@ -1,6 +1,6 @@
 //! What the loader takes from files, environment and flags, order and gala-gopher's ways included.
 
-use super::super::words::{DescLanguage, EventChannel, LogLevel, MetricChannel, Semantics};
+use super::super::words::{DescLanguage, EventChannel, LogLevel, MetricChannel, Semantics, SslAuth};
 use super::*;
 use proptest::prelude::*;
 
@@ -27,16 +27,47 @@ fn loaded(name: &str, text: &str, env: &[(&str, &str)]) -> Loaded {
 }
 
 #[test]
-fn tls_that_was_asked_for_and_is_not_there_refuses_to_start() {
-    let text = "[rest_api_server]\nssl_auth = \"on\"\nprivate_key = \"/k\"\ncert_file = \"/c\"\n";
-    let wanted = "rest_api_server.ssl_auth: asks for TLS, which this version has not built yet; set it to \"off\" (and GOPHER_REST_AUTH to nothing) and listen on 127.0.0.1";
-    assert_eq!(refused("g.toml", text, &[]), [format!("/e/g.toml:2: {wanted}")]);
-    let env = [("GOPHER_REST_AUTH", "yes"), ("GOPHER_REST_PRIVATE_KEY", "/k"), ("GOPHER_REST_CERT", "/c")];
-    assert_eq!(refused("g.conf", "", &env), [format!("GOPHER_REST_AUTH: {wanted}")]);
-    let off = "[global]\nrest_api_on = false\n";
+fn tls_is_asked_for_by_the_file_or_the_environment_and_needs_a_key_and_a_certificate() {
+    let text = "[rest_api_server]\nssl_auth = \"on\"\n";
+    let needs = |name: &str| {
+        format!(
+            "rest_api_server.ssl_auth: needs rest_api_server.{name}, which is not set; set {name} to the file's path"
+        )
+    };
+    let faults = |origin: &str| ["private_key", "cert_file"].map(|name| format!("{origin}: {}", needs(name)));
+    assert_eq!(refused("g.toml", text, &[]), faults("/e/g.toml:2"));
+    assert_eq!(refused("g.conf", "", &[("GOPHER_REST_AUTH", "yes")]), faults("GOPHER_REST_AUTH"));
+    let env = [
+        ("GOPHER_REST_AUTH", "yes"),
+        ("GOPHER_REST_PRIVATE_KEY", "/k"),
+        ("GOPHER_REST_CERT", "/c"),
+        ("GOPHER_REST_ADDR", "0.0.0.0"),
+    ];
+    let loaded = loaded("g.conf", "", &env);
+    assert_eq!(loaded.config.rest_api_server.ssl_auth, SslAuth::On);
+    // With TLS it may be reached from everywhere.
+    assert_eq!(loaded.config.rest_listen(), Some(([0, 0, 0, 0], 9999).into()));
+    assert_eq!(lines(&loaded.problems), [""; 0]);
+}
+
+#[test]
+fn roles_for_certificates_need_an_authority_and_tokens_that_are_sent_in_the_open_are_named() {
+    let roles = "client_roles = [{ subject = \"x\", role = \"read\" }]\n";
+    let wanted = "rest_api_server.client_roles: no client shows a certificate; set rest_api_server.ssl_auth to \"on\" and rest_api_server.ca_file";
+    let tls = "ssl_auth = \"on\"\nprivate_key = \"/k\"\ncert_file = \"/c\"\n";
+    for text in [String::new(), tls.to_owned()] {
+        let faults = refused("g.toml", &format!("[rest_api_server]\n{roles}{text}"), &[]);
+        assert_eq!(faults, [format!("/e/g.toml:2: {wanted}")]);
+    }
+    let mutual = format!("[rest_api_server]\n{roles}{tls}ca_file = \"/a\"\n");
+    assert_eq!(loaded("g.toml", &mutual, &[]).config.rest_api_server.client_roles.len(), 1);
+
+    let open = "[rest_api_server]\nbind_addr = \"0.0.0.0\"\nallow_plaintext = true\ntokens_file = \"/t\"\n";
+    let warnings = lines(&loaded("g.toml", open, &[]).warnings);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(
-        load(&sources("g.toml", &format!("{off}{text}"), &[])).is_ok(),
-        "a listener that is off needs no TLS"
+        warnings[0].contains("rest_api_server.tokens_file: tokens can be read on the network"),
+        "{warnings:?}"
     );
 }
 
@@ -136,7 +167,8 @@ fn bad_and_doubtful_variables_are_named() {
 #[test]
 fn no_in_the_environment_does_not_take_away_the_tls_that_the_file_asks_for() {
     let text = "rest_api_server = { ssl_auth = \"on\"; private_key = \"/k\"; cert_file = \"/c\"; };";
-    assert!(refused("g.conf", text, &[("GOPHER_REST_AUTH", "no")])[0].contains("asks for TLS"));
+    let loaded = loaded("g.conf", text, &[("GOPHER_REST_AUTH", "no")]);
+    assert_eq!(loaded.config.rest_api_server.ssl_auth, SslAuth::On);
 }
 
 /// What the shipped file of 2.0.1, 2.0.2 and HEAD says, with lower-case keys in gala-gopher's syntax.

@@ -116,6 +116,18 @@ impl Config {
         self.global.host_path.as_deref().map(probe_core::Env::under).unwrap_or_default()
     }
 
+    /// The values of these keys as a file writes them, secrets as empty.
+    pub fn shown(&self, wanted: &[String]) -> serde_json::Value {
+        let mut config = self.clone();
+        let keys =
+            keys::SECTIONS.iter().flat_map(|section| section.keys.iter().map(move |key| (section, key)));
+        let chosen = keys.filter(|(section, key)| wanted.contains(&section.path(key.name)));
+        let shown = chosen.map(|(section, key)| {
+            (section.path(key.name), serde_json::Value::from(value::written(key, &mut config)))
+        });
+        serde_json::Value::Object(shown.collect())
+    }
+
     /// The keys whose values differ between `self` and `new`, in two lists: those that take effect at a
     /// reload, and those that need a restart.
     pub fn changes(&self, new: &Self) -> (Vec<String>, Vec<String>) {

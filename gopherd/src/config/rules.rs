@@ -23,6 +23,7 @@ pub(super) fn settle(draft: &mut Draft) {
     tls(draft, "web_server");
     tls(draft, "rest_api_server");
     plaintext(draft);
+    credentials(draft);
     same_port(draft);
     kafka(draft);
     idle(draft);
@@ -88,6 +89,25 @@ fn plaintext(draft: &mut Draft) {
             draft.found.problems.push(fault);
             draft.config.rest_api_server.bind_addr = IpAddr::V4(Ipv4Addr::LOCALHOST);
         }
+    }
+}
+
+/// Roles are given out by certificate, so there must be one; tokens are worth no more than the way they go.
+fn credentials(draft: &mut Draft) {
+    let rest = &draft.config.rest_api_server;
+    let on = rest.ssl_auth == SslAuth::On;
+    let certificates = on && rest.ca_file.is_some();
+    if !certificates && !rest.client_roles.is_empty() {
+        let way_out = "set rest_api_server.ssl_auth to \"on\" and rest_api_server.ca_file";
+        let fault = draft.fault_at("rest_api_server.client_roles", "no client shows a certificate", way_out);
+        draft.found.faults.push(fault);
+    }
+    let rest = &draft.config.rest_api_server;
+    if rest.tokens_file.is_some() && !on && !rest.bind_addr.to_canonical().is_loopback() {
+        let way_out = "set rest_api_server.ssl_auth to \"on\"";
+        let fault =
+            draft.fault_at("rest_api_server.tokens_file", "tokens can be read on the network", way_out);
+        draft.found.warnings.push(fault);
     }
 }
 

@@ -1,13 +1,12 @@
 //! What can be asked for and is not built yet.
 //!
-//! Owns the list, so that an ability that arrives is one entry less here. A setting that protects something
-//! keeps the daemon from starting, because running without the protection would be a silent hole; a setting
-//! that delivers something is a startup problem, shown by `readyz`, and the rest works.
+//! Owns the list, so that an ability that arrives is one entry less here. What is asked for and missing is a
+//! startup problem, shown by `readyz`, and the rest works. All of it delivers something; what protects is built, and
+//! a setting that protects must never stand here, because running without the protection would be a silent hole.
 
 use super::Config;
 use super::load::Draft;
 use super::rules::kafka_channels;
-use super::words::SslAuth;
 
 /// An ability that is missing.
 struct Unbuilt {
@@ -15,8 +14,6 @@ struct Unbuilt {
     what: &'static str,
     /// The keys, or the section, that ask for it in this configuration.
     asked: fn(&Config) -> Vec<&'static str>,
-    /// It protects something.
-    protects: bool,
     /// What to do until it is there.
     way_out: &'static str,
 }
@@ -28,59 +25,23 @@ fn key_if(asks: bool, key: &'static str) -> Vec<&'static str> {
 
 static UNBUILT: &[Unbuilt] = &[
     Unbuilt {
-        what: "TLS",
-        asked: |config| {
-            let web = config.web_server.enabled && config.web_server.ssl_auth == SslAuth::On;
-            key_if(web, "web_server.ssl_auth")
-        },
-        protects: true,
-        way_out: "set it to \"off\" and listen on 127.0.0.1",
-    },
-    Unbuilt {
-        what: "TLS",
-        asked: |config| {
-            let rest = config.global.rest_api_on && config.rest_api_server.ssl_auth == SslAuth::On;
-            key_if(rest, "rest_api_server.ssl_auth")
-        },
-        protects: true,
-        way_out: "set it to \"off\" (and GOPHER_REST_AUTH to nothing) and listen on 127.0.0.1",
-    },
-    Unbuilt {
-        what: "telling clients apart by their certificate",
-        asked: |config| {
-            key_if(!config.rest_api_server.client_roles.is_empty(), "rest_api_server.client_roles")
-        },
-        protects: true,
-        way_out: "remove it",
-    },
-    Unbuilt {
-        what: "bearer tokens",
-        asked: |config| key_if(config.rest_api_server.tokens_file.is_some(), "rest_api_server.tokens_file"),
-        protects: true,
-        way_out: "remove it",
-    },
-    Unbuilt {
         what: "Kafka",
         asked: kafka_channels,
-        protects: false,
         way_out: "use another channel until it is; nothing is sent to Kafka",
     },
     Unbuilt {
         what: "posting events to a web address",
         asked: |config| key_if(!config.webhook.is_empty(), "webhook"),
-        protects: false,
         way_out: "remove it until it is; nothing is posted",
     },
     Unbuilt {
         what: "a spool",
         asked: |config| key_if(config.spool != Config::default().spool, "spool"),
-        protects: false,
         way_out: "remove the section until it is; nothing is kept on disk",
     },
     Unbuilt {
         what: "a budget",
         asked: |config| key_if(config.budget != Config::default().budget, "limits.budget"),
-        protects: false,
         way_out: "remove the section until it is; nothing is limited",
     },
 ];
@@ -98,8 +59,7 @@ pub(super) fn check(draft: &mut Draft) {
         for key in (unbuilt.asked)(&draft.config) {
             let problem = format!("asks for {}, which this version has not built yet", unbuilt.what);
             let fault = draft.fault_at(&set_key(draft, key), problem, unbuilt.way_out);
-            let list = if unbuilt.protects { &mut draft.found.faults } else { &mut draft.found.problems };
-            list.push(fault);
+            draft.found.problems.push(fault);
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::document::{self, Beside};
 use super::error::{Door, Refusal, UNFINISHED};
 use super::parts::Parts;
-use super::{answer, body};
+use super::{answer, body, guard};
 use crate::feature::{self, Edit};
 use crate::manager::{Change, FeatureView, Item, Origin};
 use actix_web::http::{StatusCode, header};
@@ -63,7 +63,8 @@ pub(super) async fn put(
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let edit = Edit::compat(&body, content_type).map_err(|problem| Refusal::problem(DOOR, &problem))?;
     let item = Item { feature: view.descriptor.name, edit, if_match: None };
-    let change = Change { items: vec![item], dry_run: false, origin: Origin::Request };
+    let actor = guard::actor(&request, DOOR);
+    let change = Change { items: vec![item], dry_run: false, origin: Origin::Request, actor };
     let changed = parts.manager.change(change).await.map_err(|faults| Refusal::single(DOOR, &faults))?;
     if changed.iter().any(|changed| changed.unfinished) {
         return Err(Refusal::new(DOOR, StatusCode::GATEWAY_TIMEOUT, UNFINISHED));

@@ -3,11 +3,13 @@
 
 use rustix::fs::{Mode, chmod};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
+use rustls::ServerConfig;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 128;
@@ -57,6 +59,16 @@ pub struct Sockets {
     pub(super) rest: Option<TcpListener>,
     pub(super) unix: Option<(UnixListener, PathBuf)>,
     pub(super) metrics: Option<TcpListener>,
+    pub(super) tls: TlsSettings,
+}
+
+/// The TLS of each listener; one that has none speaks plain HTTP.
+#[derive(Clone, Debug, Default)]
+pub struct TlsSettings {
+    /// The control listener's.
+    pub rest: Option<Arc<ServerConfig>>,
+    /// The metrics listener's.
+    pub metrics: Option<Arc<ServerConfig>>,
 }
 
 impl Sockets {
@@ -69,7 +81,13 @@ impl Sockets {
                 Some(path) => Some((unix(path)?, path.clone())),
                 None => None,
             },
+            tls: TlsSettings::default(),
         })
+    }
+
+    /// These sockets, with TLS.
+    pub fn with_tls(self, tls: TlsSettings) -> Self {
+        Self { tls, ..self }
     }
 
     /// Where the REST listener really is, when the port was 0.

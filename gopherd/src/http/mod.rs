@@ -21,18 +21,23 @@
 //! | `/` | GET | `metrics` |
 //!
 //! Whatever has GET has HEAD. A body is read by `body`, a query by `query`, a refusal is written by `error`;
-//! `listen` makes the sockets, `serve` the servers, `sending` bounds what waits for slow scrapers, and `peer` looks at who is on the unix socket.
+//! `guard` looks
+//! first whether the sender may ask at all, and `peer` at who is on the unix socket. `listen` makes the sockets, `serve`
+//! the servers, `connection` bounds what a client may send and `sending` what waits for slow scrapers.
 
 mod answer;
 mod body;
 mod compat;
+mod connection;
 mod document;
 mod error;
+mod guard;
 mod health;
 mod listen;
 mod metrics;
 mod native;
 mod openapi;
+mod openapi_access;
 mod parts;
 mod peer;
 mod query;
@@ -42,7 +47,7 @@ mod serve;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use listen::{Addresses, BindError, Sockets};
+pub use listen::{Addresses, BindError, Sockets, TlsSettings};
 pub use openapi::openapi;
 pub use parts::{
     ContainerRuntimes, ENCODERS, Exposition, LogLevel, Metrics, Parts, SaveError, Saver, Targets, View,

@@ -2,6 +2,7 @@
 //! `api/openapi.json`, and compared by a test.
 
 use super::error::Refusal;
+use super::openapi_access::Guarded;
 use super::query::{self, Nothing};
 use super::{compat, health, metrics, native};
 use actix_web::{HttpRequest, HttpResponse};
@@ -87,6 +88,7 @@ pub(super) enum ApplyErrors {
         description = "Control and metrics of the node observability daemon.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
+    modifiers(&Guarded),
     paths(
         compat::get,
         compat::put,

@@ -2,6 +2,7 @@
 //! the real parts and by a test's.
 
 use super::sending::Sending;
+use crate::access::Access;
 use crate::manager::Handle;
 use crate::readiness::Readiness;
 use actix_web::web::Bytes;
@@ -105,6 +106,8 @@ pub struct Parts {
     pub body_timeout: Duration,
     /// Expositions that may be encoded at the same time: each holds its whole text in memory.
     pub encoders: Arc<Semaphore>,
+    /// Who may do what, and what was refused.
+    pub access: Arc<Access>,
     /// Expositions that wait to be read by their clients.
     pub sending: Sending,
 }

@@ -1,37 +1,22 @@
 //! Who is at the other end of the unix socket. The socket's mode keeps others out at connect; this is the second
 //! look, at the credentials that the kernel noted, for a socket whose mode was loosened by hand.
 
-use super::error::{Door, Refusal};
-use actix_web::body::MessageBody;
-use actix_web::dev::{Extensions, ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
-use actix_web::middleware::Next;
-use std::any::Any;
 use tokio::net::UnixStream;
 
-/// The peer of a connection over the unix socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Peer {
-    uid: u32,
-    allowed: bool,
-}
-
-/// Notes the peer of a new connection; those over TCP have none.
-pub(super) fn note(connection: &dyn Any, data: &mut Extensions, group: Option<u32>) {
-    let Some(stream) = connection.downcast_ref::<UnixStream>() else { return };
-    let peer = match stream.peer_cred() {
+/// The user at the other end, and whether the socket is for that user.
+pub(super) fn uid(stream: &UnixStream, group: Option<u32>) -> (u32, bool) {
+    match stream.peer_cred() {
         Ok(credentials) => {
             let own = rustix::process::geteuid().as_raw();
             let further = || credentials.pid().map(groups).unwrap_or_default();
             let uid = credentials.uid();
-            Peer { uid, allowed: may_write(uid, credentials.gid(), own, group, further) }
+            (uid, may_write(uid, credentials.gid(), own, group, further))
         }
         Err(error) => {
             tracing::warn!(%error, "a peer on the unix socket has no credentials");
-            Peer { uid: u32::MAX, allowed: false }
+            (u32::MAX, false)
         }
-    };
-    data.insert(peer);
+    }
 }
 
 /// Root, the daemon's own user, and the socket's group.
@@ -44,19 +29,6 @@ fn groups(pid: i32) -> Vec<u32> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap_or_default();
     line.split_ascii_whitespace().filter_map(|gid| gid.parse().ok()).collect()
-}
-
-/// Refuses the requests of a peer that may not write.
-pub(super) async fn check<B: MessageBody>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, actix_web::Error> {
-    if let Some(Peer { uid, allowed: false }) = request.conn_data::<Peer>().copied() {
-        tracing::warn!(uid, path = request.path(), "refused on the unix socket");
-        let detail = "the unix socket is for root and the socket's group";
-        return Err(Refusal::new(Door::Native, StatusCode::FORBIDDEN, detail).into());
-    }
-    next.call(request).await
 }
 
 #[cfg(test)]

@@ -201,6 +201,7 @@ pub(crate) fn parts_with(start_deadline: Duration, saved: Result<Saved, SaveErro
         env: Env::default(),
         body_timeout: Duration::from_secs(10),
         encoders: Arc::new(Semaphore::new(ENCODERS)),
+        access: Arc::new(crate::access::Access::new(&crate::config::Config::default())),
         sending: crate::http::Sending::default(),
     }
 }

@@ -5,8 +5,12 @@ use super::core::{Core, Entry};
 use super::operation::{Answer, Await, Before, Change, Changed, Fault, InProgress, Origin, Part, Waiting};
 use super::state::State;
 use super::stopping;
-use crate::feature::{Context, FeatureConfig, Path, Plan, Problem, ProblemKind, Wanted, plan};
+use crate::access::audit;
+use crate::feature::{
+    Context, FeatureConfig, Path, Plan, Problem, ProblemKind, Wanted, native_document, plan,
+};
 use probe_core::ProbeError;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -98,7 +102,8 @@ impl Core {
         for part in &parts {
             self.entries[part.feature].busy = Some(id);
         }
-        self.in_progress.insert(id, InProgress { parts, origin: change.origin, deadline, reply });
+        self.in_progress
+            .insert(id, InProgress { parts, origin: change.origin, actor: change.actor, deadline, reply });
         // A start can fail before there is a thread; then the state says so already.
         for index in 0..self.entries.len() {
             if self.entries[index].busy != Some(id) {
@@ -218,7 +223,14 @@ impl Core {
         for part in change.parts {
             let entry = &mut self.entries[part.feature];
             entry.busy = None;
-            any |= entry.view.generation != part.before.generation;
+            let differs = entry.view.generation != part.before.generation;
+            any |= differs;
+            // A line of probes.init that is read again and says what holds already is nobody's doing.
+            if differs || change.origin == Origin::Request {
+                let (before, after) = (shown(&part.before.config), shown(&entry.config));
+                let generation = Some(entry.view.generation);
+                audit::record(&change.actor, entry.descriptor.name, &before, &after, generation);
+            }
             changed.push(Changed {
                 feature: entry.descriptor.name,
                 generation: entry.view.generation,
@@ -232,6 +244,11 @@ impl Core {
         }
         let _ = change.reply.send(Ok(changed));
     }
+}
+
+/// A configuration as the log shows it.
+fn shown(config: &Option<FeatureConfig>) -> Value {
+    config.as_ref().map_or_else(|| json!({}), native_document)
 }
 
 pub(super) fn refuse(waiting: Waiting, problem: &Problem, entries: &[Entry]) {

@@ -1,6 +1,7 @@
 //! A change in progress: one feature, or several that take effect together or not at all.
 
 use super::view::FeatureView;
+use crate::access::audit::Actor;
 use crate::feature::{Edit, FeatureConfig, Problem};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -36,6 +37,8 @@ pub struct Change {
     pub dry_run: bool,
     /// Where it comes from.
     pub origin: Origin,
+    /// Who asks for it, for the line in the log.
+    pub actor: Actor,
 }
 
 /// What became of one feature's part.
@@ -108,6 +111,7 @@ pub(super) struct Part {
 pub(super) struct InProgress {
     pub(super) parts: Vec<Part>,
     pub(super) origin: Origin,
+    pub(super) actor: Actor,
     pub(super) deadline: Instant,
     pub(super) reply: oneshot::Sender<Answer>,
 }

@@ -2,6 +2,7 @@
 //! model that says in which state any order of commands ends.
 
 use super::{Answer, Change, Handle, Item, Limits, Origin, StateName, World, manager};
+use crate::access::audit::Actor;
 use crate::feature::{Edit, PidLookup, ProblemKind, Selection, Wanted};
 use probe_core::{
     Batch, Descriptor, Env, Order, Outcome, Poll, Polled, ProbeError, ProcKey, Resolved, ScopeUse, SubProbe,
@@ -130,7 +131,7 @@ fn start_manager() -> (Handle, Notes) {
 
 fn request(items: &[(&'static str, &str)]) -> Change {
     let items = items.iter().map(|(feature, json)| Item { feature, edit: edit(json), if_match: None });
-    Change { items: items.collect(), dry_run: false, origin: Origin::Request }
+    Change { items: items.collect(), dry_run: false, origin: Origin::Request, actor: Actor::StartSet }
 }
 
 /// The compatible door's edit for `json`.
@@ -383,7 +384,7 @@ proptest! {
             for (first, command) in sequence {
                 let feature = if first { "a" } else { "b" };
                 let item = Item { feature, edit: command.edit(), if_match: None };
-                let change = Change { items: vec![item], dry_run: false, origin: Origin::Request };
+                let change = Change { items: vec![item], dry_run: false, origin: Origin::Request, actor: Actor::StartSet };
                 let answer = handle.change(change).await;
                 let model = models.entry(feature).or_default();
                 match model.after(&command) {

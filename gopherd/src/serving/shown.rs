@@ -1,5 +1,6 @@
 //! A scrape's answer: the store's text, the daemon's own families after it, compressed as the client wants.
 
+use crate::access::Counts;
 use crate::config::{Config, Semantics};
 use crate::expose::{Compressor, Encoding, Format, finish, negotiate};
 use crate::http::{Exposition, Metrics, View};
@@ -35,6 +36,7 @@ pub struct Shown {
     views: Views,
     scope: ScopeEngine,
     log: LogControl,
+    refused: Arc<Counts>,
     semantics: Semantics,
     spare: Mutex<Vec<Workspace>>,
 }
@@ -48,6 +50,7 @@ impl Shown {
         views: Views,
         scope: ScopeEngine,
         log: LogControl,
+        refused: Arc<Counts>,
     ) -> Self {
         let semantics = config.metric.semantics;
         if semantics == Semantics::PerPeriod {
@@ -56,7 +59,7 @@ impl Shown {
         // A feature that is not built has no cost and no losses to show.
         let built = views.all().filter(|view| view.descriptor.build.is_some());
         built.for_each(|view| own.watch_probe(view.descriptor.name, Arc::clone(&view.gauges)));
-        Self { store, own, views, scope, log, semantics, spare: Mutex::default() }
+        Self { store, own, views, scope, log, refused, semantics, spare: Mutex::default() }
     }
 
     fn write(&self, view: View, format: Format, text: &mut Vec<u8>) -> &'static str {
@@ -95,6 +98,7 @@ impl Shown {
             self.own.set_scope_targets(probe, "container", containers);
         }
         self.own.set_scope_missed(self.scope.missed());
+        self.own.set_access(&self.refused);
         self.own.set_lost("log", "debug", "write_failed", self.log.lost());
     }
 }

@@ -7,6 +7,7 @@
 //! `make bench` runs it after the benches of functions; `BENCH=short` is the one-minute form.
 
 mod containers;
+mod flood;
 mod functions;
 mod keepalive;
 mod latency;
@@ -45,6 +46,7 @@ const PARTS: [Part; 6] = [
     ("resident", resident::measure),
     ("process table", process_table::measure),
     ("containers", containers::measure),
+    ("flood", flood::measure),
 ];
 
 fn main() -> ExitCode {

@@ -5,7 +5,7 @@ use crate::feature::{Edit, Path, Problem};
 use crate::http::error::{Refusal, UNFINISHED};
 use crate::http::openapi::ApplyErrors;
 use crate::http::parts::Parts;
-use crate::http::{answer, body, document, query};
+use crate::http::{answer, body, document, guard, query};
 use crate::manager::{Change, Item, Origin};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -48,7 +48,8 @@ pub(in crate::http) async fn apply(
         }
     }
     // With a feature that does not exist nothing may change, but the faults of the others are told too.
-    let change = Change { items, dry_run: dry_run || !unknown.is_empty(), origin: Origin::Request };
+    let (dry_run, actor) = (dry_run || !unknown.is_empty(), guard::actor(&request, DOOR));
+    let change = Change { items, dry_run, origin: Origin::Request, actor };
     let answer = parts.manager.change(change).await;
     if answer.is_err() || !unknown.is_empty() {
         let others = answer.err().unwrap_or_default();

@@ -1,14 +1,16 @@
 //! The daemon itself: saving probes.init, the log level.
 
 use super::{DOOR, expect_type};
+use crate::access::audit;
 use crate::http::error::Refusal;
 use crate::http::parts::{Parts, SaveError};
 use crate::http::query::{self, Nothing};
-use crate::http::{answer, body};
+use crate::http::{answer, body, guard};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use gopher_api::{LogLevelDocument, SaveRequest, Saved};
 use serde::de::DeserializeOwned;
+use serde_json::json;
 use std::sync::Arc;
 
 /// Writes the present set to probes.init.
@@ -37,7 +39,10 @@ pub(in crate::http) async fn save(
     let saver = Arc::clone(&parts.saver);
     let failed = |detail: String| Refusal::new(DOOR, StatusCode::INTERNAL_SERVER_ERROR, detail);
     match web::block(move || saver.save()).await {
-        Ok(Ok(saved)) => Ok(answer::json(StatusCode::OK, &saved)),
+        Ok(Ok(saved)) => {
+            audit::record(&guard::actor(&request, DOOR), "probes.init", &json!({}), &json!(saved), None);
+            Ok(answer::json(StatusCode::OK, &saved))
+        }
         Ok(Err(error @ SaveError::FromEnvironment(_))) => {
             Err(Refusal::new(DOOR, StatusCode::CONFLICT, error.to_string()))
         }
@@ -79,7 +84,9 @@ pub(in crate::http) async fn set_log_level(
     expect_type(&request, "application/json")?;
     let body = body::read(&request, payload, DOOR, parts.body_timeout).await?;
     let LogLevelDocument { level } = document(&body)?;
+    let before = parts.log_level.get();
     parts.log_level.set(level);
+    audit::record(&guard::actor(&request, DOOR), "log level", &json!(before), &json!(level), None);
     Ok(answer::json(StatusCode::OK, &level_document(&parts)))
 }
 

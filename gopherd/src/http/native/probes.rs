@@ -8,7 +8,7 @@ use crate::http::error::{Refusal, UNFINISHED};
 use crate::http::openapi::{ChangeErrors, ReadErrors};
 use crate::http::parts::Parts;
 use crate::http::query::{self, Nothing};
-use crate::http::{answer, body};
+use crate::http::{answer, body, guard};
 use crate::manager::{Change, Changed, Item, Origin};
 use crate::readiness::PROBES_INIT;
 use actix_web::http::StatusCode;
@@ -141,7 +141,8 @@ async fn change(
     let view = find(parts, name)?;
     let if_match = if_match(request, view.generation)?;
     let items = vec![Item { feature: view.descriptor.name, edit, if_match }];
-    let change = Change { items, dry_run: false, origin: Origin::Request };
+    let actor = guard::actor(request, DOOR);
+    let change = Change { items, dry_run: false, origin: Origin::Request, actor };
     let changed = parts.manager.change(change).await.map_err(|faults| Refusal::single(DOOR, &faults))?;
     if changed.iter().any(|changed| changed.unfinished) {
         return Err(Refusal::new(DOOR, StatusCode::GATEWAY_TIMEOUT, UNFINISHED));

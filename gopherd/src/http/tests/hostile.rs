@@ -41,7 +41,8 @@ async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
 
 /// A request that closes the connection after its answer.
 fn put(length: &str, body: &str) -> Vec<u8> {
-    format!("PUT /tcp HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{length}\r\n\r\n{body}").into_bytes()
+    format!("PUT /tcp HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{length}\r\n\r\n{body}")
+        .into_bytes()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -67,10 +68,10 @@ async fn hostile_requests_have_an_answer_and_the_server_goes_on() {
         ("an unknown coding", put("Transfer-Encoding: gzip", "{}"), "400", ""),
         ("no HTTP at all", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(), "400", ""),
         ("another protocol", b"SSH-2.0-x\r\n\r\n".to_vec(), "400", ""),
-        ("a NUL in the path", b"GET /t\0cp HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(), "400", ""),
+        ("a NUL in the path", b"GET /t\0cp HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(), "400", ""),
         (
             "a path of 100 KB",
-            format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(100_000)).into_bytes(),
+            format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "a".repeat(100_000)).into_bytes(),
             "4",
             "",
         ),
@@ -98,7 +99,8 @@ async fn hostile_requests_have_an_answer_and_the_server_goes_on() {
         );
         assert!(answer.contains(body), "{name}: {answer}");
     }
-    let answer = exchange(address, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    let answer =
+        exchange(address, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
     assert!(answer.ends_with("ok\n"), "{answer}");
     servers.stop().await;
 }
@@ -106,7 +108,7 @@ async fn hostile_requests_have_an_answer_and_the_server_goes_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_body_closes_the_connection_and_says_so() {
     let (servers, address) = start(&Limits::default(), Duration::from_secs(10));
-    let request = b"PUT /tcp HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n";
+    let request = b"PUT /tcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2000000\r\n\r\n";
     let answer = exchange(address, request).await;
     assert!(answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
     servers.stop().await;
@@ -120,7 +122,8 @@ async fn a_head_or_body_that_does_not_come_is_a_408() {
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     servers.stop().await;
     let (servers, address) = start(&Limits::default(), Duration::from_millis(50));
-    let answer = exchange(address, b"PUT /tcp HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\njson=").await;
+    let answer =
+        exchange(address, b"PUT /tcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\njson=").await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(answer.contains("the body did not arrive"), "{answer}");
     servers.stop().await;
@@ -129,7 +132,7 @@ async fn a_head_or_body_that_does_not_come_is_a_408() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_on_one_connection_are_answered_in_order() {
     let (servers, address) = start(&Limits::default(), Duration::from_secs(10));
-    let two = b"GET /nope HTTP/1.1\r\nHost: x\r\n\r\nHEAD /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let two = b"GET /nope HTTP/1.1\r\nHost: localhost\r\n\r\nHEAD /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let answer = exchange(address, two).await;
     let (first, second) = answer.split_once("url not found\"}\n").expect("both answers");
     assert!(first.starts_with("HTTP/1.1 404"), "{first}");

@@ -1,6 +1,7 @@
 //! The real routes over a real manager: each status, header and body.
 
 mod compat;
+mod guard;
 mod health;
 mod hostile;
 mod metrics;

@@ -66,3 +66,21 @@ fn every_operation_has_a_name_of_its_own() {
     names.dedup();
     assert_eq!((names.len(), all), (19, 19), "{names:?}");
 }
+
+#[test]
+fn every_operation_says_what_the_guard_refuses_with_and_health_is_for_everybody() {
+    let document: serde_json::Value = serde_json::from_str(&openapi()).unwrap();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let health = matches!(path.as_str(), "/healthz" | "/readyz");
+        for (method, operation) in item.as_object().unwrap() {
+            let responses = operation["responses"].as_object().unwrap();
+            for (status, wanted) in [("401", !health), ("403", true), ("429", true)] {
+                assert_eq!(responses.contains_key(status), wanted, "{method} {path} {status}");
+            }
+            assert_eq!(operation["security"].is_array(), !health, "{method} {path}");
+        }
+    }
+    let schemes = &document["components"]["securitySchemes"];
+    assert_eq!(schemes["token"]["scheme"], "bearer");
+    assert_eq!(schemes["certificate"]["type"], "mutualTLS");
+}
