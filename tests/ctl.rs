@@ -1,8 +1,13 @@
 //! `gopher-ctl` as an administrator and a script meet it: what it prints where, and its exit codes.
 
-use gopher_e2e::Setup;
-use gopher_e2e::process::{built, run};
+use gopher_e2e::process::{Background, built, command, run};
+use gopher_e2e::{Setup, eventually};
 use serde_json::{Value, json};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 
 const MEMORY: &str = r#"{"cmd":{"probe":["mem"]},"params":{"report_period":5},"state":"running"}"#;
 
@@ -12,6 +17,13 @@ struct Gave {
     code: Option<i32>,
     out: String,
     err: String,
+}
+
+/// Of the answer as JSON.
+#[track_caller]
+fn document(gave: Gave) -> Value {
+    let text = done(gave);
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
 }
 
 fn ctl(setup: &Setup, args: &[&str], input: &str) -> Gave {
@@ -112,6 +124,309 @@ fn the_present_set_is_saved_and_several_features_are_applied_at_once() {
 }
 
 #[test]
+fn a_feature_is_explained_with_what_to_do() {
+    let setup = Setup::new();
+    let daemon = setup.start();
+    let text = done(ctl(&setup, &["probe", "explain", "baseinfo"], ""));
+    for words in ["gopher-ctl probe start baseinfo", "report_period", "5..600", "system_meminfo", "softirqs"]
+    {
+        assert!(text.contains(words), "no {words} in {text}");
+    }
+    daemon.put("baseinfo", MEMORY);
+    let text = done(ctl(&setup, &["probe", "explain", "BaseInfo"], ""));
+    assert!(text.contains("running since") && text.contains("blacklist"), "{text}");
+    let raw = document(ctl(&setup, &["--json", "probe", "explain", "baseinfo"], ""));
+    assert_eq!(
+        (&raw["feature"], &raw["probe"]["config"]["params"]["report_period"]),
+        (&json!("baseinfo"), &json!(5))
+    );
+    assert!(raw["tables"].as_array().is_some_and(|tables| !tables.is_empty()), "{raw}");
+}
+
+#[test]
+fn targets_are_listed_and_a_process_is_explained() {
+    let setup = Setup::new();
+    let daemon = setup.start();
+    let name = setup.path("ctl-target");
+    symlink("/bin/sleep", &name).expect("another name of sleep");
+    let mut target = command(&name);
+    target.arg("600");
+    let target = Background::start(target, &setup.path("target.log"));
+    let pid = target.pid().to_string();
+    daemon.put(
+        "baseinfo",
+        r#"{"cmd":{"probe":["proc"]},"snoopers":{"proc_name":[{"comm":"^ctl-target$"}]},"state":"running"}"#,
+    );
+    // A process that is new is found at the next look at /proc.
+    eventually("the process", || {
+        let text = done(ctl(&setup, &["targets", "baseinfo"], ""));
+        let mut lines = text.lines().map(|line| line.split_whitespace().take(2).collect::<Vec<_>>());
+        lines.any(|words| words == [pid.as_str(), "ctl-target"]).then_some(())
+    });
+    let text = done(ctl(&setup, &["targets", "baseinfo", "--pid", &pid], ""));
+    assert!(text.starts_with(&format!("pid {pid} is observed: ")), "{text}");
+    let text = done(ctl(&setup, &["targets", "baseinfo", "--pid", "1"], ""));
+    assert!(text.starts_with("pid 1 is not observed: "), "{text}");
+    let raw = document(ctl(&setup, &["targets", "baseinfo", "--pid", "1", "--json"], ""));
+    assert_eq!(raw["verdict"]["observed"], false);
+    daemon.put("baseinfo", r#"{"snoopers":{}}"#);
+    assert_eq!(done(ctl(&setup, &["targets", "baseinfo"], "")), "baseinfo observes the whole host.\n");
+}
+
+#[test]
+fn a_dry_run_shows_what_would_change_and_changes_nothing() {
+    let setup = Setup::new();
+    let daemon = setup.start();
+    daemon.put("baseinfo", MEMORY);
+    let before = daemon.probe("baseinfo")["config"].clone();
+    let change = r#"{"params":{"report_period":9,"res_upper_thr":80},"cmd":{"probe":["cpu"]},"snooper":{}}"#;
+    let file = setup.path("change.json");
+    std::fs::write(&file, change).expect("a file");
+    let at = format!("@{}", file.display());
+    for config in [change, &at] {
+        let gave = ctl(&setup, &["probe", "set", "baseinfo", config, "--dry-run"], "");
+        assert!(gave.err.contains("warning: baseinfo: ") && gave.err.contains("snooper"), "{gave:?}");
+        let expected = "\
+baseinfo: would be accepted; running (generation 1)
+  ~ /cmd/probe: [\"mem\"] -> [\"cpu\"]
+  ~ /params/report_period: 5 -> 9
+  + /params/res_upper_thr: 80
+";
+        assert_eq!(done(gave), expected);
+    }
+    let raw = document(ctl(&setup, &["--json", "probe", "set", "--dry-run", "baseinfo", change], ""));
+    assert_eq!(raw["probes"]["baseinfo"]["config"]["params"]["report_period"], 9);
+    let gave =
+        ctl(&setup, &["probe", "set", "baseinfo", r#"{"params":{"report_period":5}}"#, "--dry-run"], "");
+    assert_eq!(done(gave), "baseinfo: nothing would change; running (generation 1)\n");
+
+    let set = json!({"probes": {"baseinfo": {"state": "stopped"}, "tcp": {"params": {"report_period": 20}}}})
+        .to_string();
+    let text = done(ctl(&setup, &["apply", "-", "--dry-run"], &set));
+    for line in
+        ["- /params/report_period: 5", "~ /state: \"running\" -> \"stopped\"", "+ /params/report_period: 20"]
+    {
+        assert!(text.contains(line), "no {line} in {text}");
+    }
+    assert_eq!(daemon.probe("baseinfo")["config"], before);
+    let bad =
+        ctl(&setup, &["probe", "set", "baseinfo", r#"{"params":{"report_period":1}}"#, "--dry-run"], "");
+    fails(&bad, 1, &["report_period", "[5, 600]"]);
+}
+
+#[test]
+fn the_daemon_tells_what_the_host_offers_how_much_it_logs_and_whether_it_is_ready() {
+    let setup = Setup::new().probes_init("nosuch {}\n");
+    let _daemon = setup.start();
+    let text = done(ctl(&setup, &["capabilities"], ""));
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("the kernel's release");
+    assert!(text.contains(release.trim()) && text.contains("BTF"), "{text}");
+    let raw = document(ctl(&setup, &["--json", "capabilities"], ""));
+    assert_eq!(raw["kernel_release"], release.trim());
+
+    assert_eq!(done(ctl(&setup, &["log-level"], "")), "info\n");
+    assert_eq!(done(ctl(&setup, &["log-level", "debug"], "")), "debug\n");
+    assert_eq!(document(ctl(&setup, &["log-level", "--json"], "")), json!({"level": "debug"}));
+    fails(&ctl(&setup, &["log-level", "loud"], ""), 2, &["loud"]);
+
+    // A bad line of probes.init is a problem, and no reason not to be ready.
+    let gave = ctl(&setup, &["ready"], "");
+    assert!(gave.out.starts_with("ready, with 1 problem\n") && gave.out.contains("nosuch"), "{gave:?}");
+    done(gave);
+    let gave = ctl(&setup, &["ready", "--strict"], "");
+    assert_eq!(gave.code, Some(4), "{gave:?}");
+    assert!(gave.out.starts_with("not ready, with 1 problem\n"), "{gave:?}");
+    let gave = ctl(&setup, &["--json", "ready", "--strict"], "");
+    assert_eq!(gave.code, Some(4));
+    assert!(serde_json::from_str::<Value>(&gave.out).expect("JSON")["problems"].is_array(), "{gave:?}");
+    let list = ctl(&setup, &["probe", "list"], "");
+    assert!(list.err.starts_with("warning: ") && list.err.contains("nosuch"), "{list:?}");
+}
+
+#[test]
+fn top_prints_tables_or_documents_where_nobody_looks() {
+    let setup = Setup::new();
+    let daemon = setup.start();
+    daemon.put("baseinfo", MEMORY);
+    let text = done(ctl(&setup, &["top", "-n", "2", "-i", "0.2", "--sort", "cpu"], ""));
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.iter().filter(|line| line.starts_with("gopherd ")).count(), 2, "{text}");
+    assert!(lines[1].contains("1 running") && lines[1].contains("sorted by cpu"), "{text}");
+    let row: Vec<&str> =
+        lines.iter().find(|line| line.starts_with("baseinfo")).expect("a row").split_whitespace().collect();
+    assert_eq!((row[1], row.len()), ("running", 9), "{text}");
+    assert!(row[5].ends_with('%') && !text.contains('\x1b'), "{text}");
+    let all = done(ctl(&setup, &["top", "-n1", "-i0.1", "--all"], ""));
+    assert!(all.lines().any(|line| line.starts_with("virt")), "{all}");
+
+    let text = done(ctl(&setup, &["top", "-n3", "-i0.1", "--json"], ""));
+    let documents: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(documents.len(), 3);
+    assert!(documents.iter().all(|list| list["daemon"]["cpu_ns"].is_u64() && list["items"].is_array()));
+    let grown = |name: &str| documents[2]["daemon"][name].as_u64() >= documents[0]["daemon"][name].as_u64();
+    assert!(grown("cpu_ns"), "{text}");
+    for bad in [["-n", "0"], ["-i", "0.01"], ["-i", "x"], ["--sort", "x"]] {
+        assert_eq!(ctl(&setup, &["top", bad[0], bad[1]], "").code, Some(2), "{bad:?}");
+    }
+}
+
+#[test]
+fn check_config_says_what_the_daemon_itself_says() {
+    for (line, init) in [("", ""), ("", "nosuch {}\n"), ("nope = 1", "nosuch {}\n")] {
+        let setup = Setup::new().section("global", line).probes_init(init);
+        let theirs = setup.run(&["--check-config"]);
+        let (config, init) = (setup.config_path(), setup.probes_init_path());
+        let flags =
+            ["--config", config.to_str().expect("text"), "--probes-init", init.to_str().expect("text")];
+        let ours = ctl(&setup, &[&["check-config"][..], &flags].concat(), "");
+        assert_eq!(ours.code, theirs.status.code(), "{ours:?}");
+        // The daemon's folders come by flags here, which the client does not have.
+        assert_eq!(ours.out, String::from_utf8(theirs.stdout).expect("text"));
+        let raw = ctl(&setup, &[&["--json", "check-config"][..], &flags].concat(), "");
+        let raw: Value = serde_json::from_str(&raw.out).expect("JSON");
+        assert_eq!(raw["exit_code"], json!(ours.code));
+        assert_eq!(raw["lines"].as_array().map(Vec::len), Some(ours.out.lines().count()));
+    }
+}
+
+#[test]
+fn completions_are_those_that_are_shipped() {
+    let setup = Setup::new();
+    for (shell, name) in [("bash", "gopher-ctl.bash"), ("zsh", "_gopher-ctl"), ("fish", "gopher-ctl.fish")] {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc/completions").join(name);
+        let shipped = std::fs::read_to_string(shipped).expect("the file is shipped");
+        assert_eq!(done(ctl(&setup, &["completions", shell], "")), shipped, "{shell}");
+    }
+}
+
+#[test]
+fn bash_completes_commands_and_features() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc/completions/gopher-ctl.bash");
+    let complete = |words: &str| {
+        let text = format!(
+            "source {}; COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}}-1)); \
+             _gopher__ctl gopher-ctl \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"; echo \"${{COMPREPLY[@]}}\"",
+            script.display()
+        );
+        let output = run("bash", &["-c", &text], b"");
+        String::from_utf8(output.stdout).expect("text").trim().to_owned()
+    };
+    assert_eq!(complete("gopher-ctl pro"), "probe");
+    assert_eq!(complete("gopher-ctl probe exp"), "explain");
+    assert_eq!(complete("gopher-ctl probe set basei"), "baseinfo");
+    assert_eq!(complete("gopher-ctl targets fl"), "flamegraph flowtracer");
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_error() {
+    let setup = Setup::new();
+    let daemon = setup.start();
+    daemon.put("baseinfo", MEMORY);
+    for args in
+        [&["metric"][..], &["probe", "list"], &["top", "-i0.1"], &["completions", "bash"], &["--help"]]
+    {
+        let mut child = command(built("gopher-ctl"))
+            .arg("--socket")
+            .arg(setup.socket_path())
+            .args(args)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("gopher-ctl runs");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("its end");
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]), "{args:?}");
+    }
+}
+
+#[test]
+fn the_socket_is_named_by_flag_or_environment() {
+    let setup = Setup::new();
+    let _daemon = setup.start();
+    let ask = |args: &[&str], socket: &Path| {
+        let output =
+            command(built("gopher-ctl")).args(args).env("GOPHER_SOCKET", socket).output().expect("it runs");
+        (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+    };
+    assert_eq!(ask(&["ready"], &setup.socket_path()), (Some(0), String::new()));
+    let flag = setup.socket_path();
+    let nowhere = setup.path("nowhere.sock");
+    assert_eq!(ask(&["ready", "--socket", flag.to_str().expect("text")], &nowhere).0, Some(0));
+    let (code, text) = ask(&["ready"], &nowhere);
+    assert_eq!(code, Some(3));
+    assert!(text.contains("nowhere.sock") && text.contains("is gopherd running?"), "{text}");
+}
+
+#[test]
+fn a_socket_that_may_not_be_used_names_the_way_out() {
+    let setup = Setup::new();
+    let _daemon = setup.start();
+    let binary = setup.path("gopher-ctl");
+    std::fs::copy(built("gopher-ctl"), &binary).expect("a copy that every user may run");
+    for (path, mode) in [(setup.path("."), 0o755), (setup.path("run"), 0o755), (binary.clone(), 0o755)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("permissions");
+    }
+    let mut command = command(binary);
+    command.arg("--socket").arg(setup.socket_path()).arg("ready");
+    if rustix::process::geteuid().is_root() {
+        command.uid(65_534).gid(65_534);
+    } else {
+        let closed = std::fs::Permissions::from_mode(0o000);
+        std::fs::set_permissions(setup.socket_path(), closed).expect("a closed socket");
+    }
+    // Another test's child may still hold the copy open for writing, between its fork and its exec.
+    let output = eventually("the copy to be executable", || match command.output() {
+        Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => None,
+        ended => Some(ended.expect("gopher-ctl runs")),
+    });
+    let text = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(
+        text.contains("denied") && text.contains("run as root or as a member of the socket's group"),
+        "{text}"
+    );
+}
+
+/// Answers one request with this status and body, whatever is asked.
+fn impostor(setup: &Setup, status: &str, body: &str) -> std::thread::JoinHandle<()> {
+    std::fs::create_dir_all(setup.path("run")).expect("a folder");
+    let path = setup.socket_path();
+    drop(std::fs::remove_file(&path));
+    let listener = UnixListener::bind(path).expect("a socket");
+    let answer =
+        format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let answering = std::thread::Builder::new().name("impostor".into()).spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let mut request = [0; 4096];
+        let _ = stream.read(&mut request).expect("a request");
+        stream.write_all(answer.as_bytes()).expect("an answer is taken");
+    });
+    answering.expect("a thread")
+}
+
+#[test]
+fn a_hostile_daemon_is_told_and_cannot_act_on_the_terminal() {
+    let setup = Setup::new();
+    for (status, body, code) in [
+        ("200 OK", "{\"items\": [1]", 3),
+        ("200 OK", "", 3),
+        ("400 Bad Request", "\x1b[2J", 1),
+        ("400 Bad Request", r#"{"detail":"\u001b[2J\u009b"}"#, 1),
+        ("429 Too Many Requests", r#"{"detail":"slowly"}"#, 1),
+        ("504 Gateway Timeout", r#"{"detail":"it goes on"}"#, 5),
+    ] {
+        let thread = impostor(&setup, status, body);
+        let gave = ctl(&setup, &["capabilities"], "");
+        thread.join().expect("the impostor answers");
+        fails(&gave, code, &["gopher-ctl: "]);
+        assert!(!gave.err.contains(['\x1b', '\u{9b}']), "{gave:?}");
+    }
+    let thread = impostor(&setup, "200 OK", r#"{"level":"info"}"#);
+    assert_eq!(done(ctl(&setup, &["log-level"], "")), "info\n");
+    thread.join().expect("the impostor answers");
+}
+
+#[test]
 fn the_exit_code_tells_refused_misused_and_unreachable_apart() {
     let setup = Setup::new().env("GOPHER_PROBES_INIT", "baseinfo {\"state\":\"stopped\"}\n");
     let nobody = Setup::new();
@@ -119,8 +434,16 @@ fn the_exit_code_tells_refused_misused_and_unreachable_apart() {
     let daemon = setup.start();
     let bad = r#"{"params":{"report_period":1}}"#;
     fails(&ctl(&setup, &["probe", "set", "baseinfo", bad], ""), 1, &["report_period", "[5, 600]"]);
-    fails(&ctl(&setup, &["probe", "get", "nosuch"], ""), 1, &["not found"]);
-    fails(&ctl(&setup, &["probe", "set", "../healthz", "{}"], ""), 1, &["not found"]);
+    fails(&ctl(&setup, &["probe", "set", "baseinfo", "{\"params\":}"], ""), 1, &["line 1"]);
+    fails(&ctl(&setup, &["probe", "get", "nosuch"], ""), 1, &["no feature `nosuch`", "probe list"]);
+    fails(&ctl(&setup, &["probe", "start", "basinfo"], ""), 1, &["did you mean `baseinfo`?"]);
+    fails(&ctl(&setup, &["--json", "probe", "get", "nosuch"], ""), 1, &["{\"result\":\"failed\""]);
+    fails(&ctl(&setup, &["probe", "set", "../healthz", "{}"], ""), 1, &["no feature"]);
+    fails(
+        &ctl(&setup, &["probe", "set", "baseinfo", "@/nonexistent"], ""),
+        2,
+        &["/nonexistent: No such file"],
+    );
     fails(&ctl(&setup, &["save"], ""), 1, &["GOPHER_PROBES_INIT"]);
     let set = json!({"probes": {"nosuch": {}, "tcp": {"params": {"report_period": 1}}}}).to_string();
     fails(&ctl(&setup, &["apply", "-"], &set), 1, &["nosuch", "report_period"]);

@@ -187,7 +187,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__apply)
+        gopher__ctl__subcmd__apply)
             opts="-h --dry-run --socket --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -220,7 +220,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__capabilities)
+        gopher__ctl__subcmd__capabilities)
             opts="-h --socket --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -253,7 +253,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__check__subcmd__config)
+        gopher__ctl__subcmd__check__subcmd__config)
             opts="-c -h --config --probes-init --socket --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -331,7 +331,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__completions)
+        gopher__ctl__subcmd__completions)
             opts="-h --socket --json --color --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -364,7 +364,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__help)
+        gopher__ctl__subcmd__help)
             opts="probe targets save apply metric top capabilities check-config log-level ready completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -378,7 +378,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__help__subcmd__apply)
+        gopher__ctl__subcmd__help__subcmd__apply)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -392,7 +392,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__help__subcmd__capabilities)
+        gopher__ctl__subcmd__help__subcmd__capabilities)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -406,7 +406,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__help__subcmd__check__subcmd__config)
+        gopher__ctl__subcmd__help__subcmd__check__subcmd__config)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -420,7 +420,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__help__subcmd__completions)
+        gopher__ctl__subcmd__help__subcmd__completions)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -434,7 +434,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__help__subcmd__help)
+        gopher__ctl__subcmd__help__subcmd__help)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -448,7 +448,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__help__subcmd__log__subcmd__level)
+        gopher__ctl__subcmd__help__subcmd__log__subcmd__level)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -462,7 +462,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__help__subcmd__metric)
+        gopher__ctl__subcmd__help__subcmd__metric)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -476,7 +476,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__help__subcmd__probe)
+        gopher__ctl__subcmd__help__subcmd__probe)
             opts="list get set start stop explain"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -490,7 +490,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__help__subcmd__probe__subcmd__explain)
+        gopher__ctl__subcmd__help__subcmd__probe__subcmd__explain)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -504,7 +504,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__help__subcmd__probe__subcmd__get)
+        gopher__ctl__subcmd__help__subcmd__probe__subcmd__get)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -518,7 +518,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__help__subcmd__probe__subcmd__list)
+        gopher__ctl__subcmd__help__subcmd__probe__subcmd__list)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -532,7 +532,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__help__subcmd__probe__subcmd__set)
+        gopher__ctl__subcmd__help__subcmd__probe__subcmd__set)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -546,7 +546,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__help__subcmd__probe__subcmd__start)
+        gopher__ctl__subcmd__help__subcmd__probe__subcmd__start)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -560,7 +560,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__help__subcmd__probe__subcmd__stop)
+        gopher__ctl__subcmd__help__subcmd__probe__subcmd__stop)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -574,7 +574,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__help__subcmd__ready)
+        gopher__ctl__subcmd__help__subcmd__ready)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -588,7 +588,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__help__subcmd__save)
+        gopher__ctl__subcmd__help__subcmd__save)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -602,7 +602,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__help__subcmd__targets)
+        gopher__ctl__subcmd__help__subcmd__targets)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -616,7 +616,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__help__subcmd__top)
+        gopher__ctl__subcmd__help__subcmd__top)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -630,7 +630,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__log__subcmd__level)
+        gopher__ctl__subcmd__log__subcmd__level)
             opts="-h --socket --json --color --help error warn info debug"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -663,7 +663,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__metric)
+        gopher__ctl__subcmd__metric)
             opts="-h --per-period --socket --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -696,7 +696,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__probe)
+        gopher__ctl__subcmd__probe)
             opts="-h --socket --json --color --help list get set start stop explain help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -729,7 +729,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__probe__subcmd__explain)
+        gopher__ctl__subcmd__probe__subcmd__explain)
             opts="-h --socket --json --color --help baseinfo virt flamegraph l7 tcp socket io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli container sermant sli flowtracer dnsmasq haproxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -762,7 +762,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__probe__subcmd__get)
+        gopher__ctl__subcmd__probe__subcmd__get)
             opts="-h --socket --json --color --help baseinfo virt flamegraph l7 tcp socket io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli container sermant sli flowtracer dnsmasq haproxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -795,7 +795,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__probe__subcmd__help)
+        gopher__ctl__subcmd__probe__subcmd__help)
             opts="list get set start stop explain help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -809,7 +809,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__probe__subcmd__help__subcmd__explain)
+        gopher__ctl__subcmd__probe__subcmd__help__subcmd__explain)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -823,7 +823,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__probe__subcmd__help__subcmd__get)
+        gopher__ctl__subcmd__probe__subcmd__help__subcmd__get)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -837,7 +837,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__probe__subcmd__help__subcmd__help)
+        gopher__ctl__subcmd__probe__subcmd__help__subcmd__help)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -851,7 +851,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__probe__subcmd__help__subcmd__list)
+        gopher__ctl__subcmd__probe__subcmd__help__subcmd__list)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -865,7 +865,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__probe__subcmd__help__subcmd__set)
+        gopher__ctl__subcmd__probe__subcmd__help__subcmd__set)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -879,7 +879,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__probe__subcmd__help__subcmd__start)
+        gopher__ctl__subcmd__probe__subcmd__help__subcmd__start)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -893,7 +893,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__probe__subcmd__help__subcmd__stop)
+        gopher__ctl__subcmd__probe__subcmd__help__subcmd__stop)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -907,7 +907,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__probe__subcmd__list)
+        gopher__ctl__subcmd__probe__subcmd__list)
             opts="-h --socket --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -940,7 +940,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__probe__subcmd__set)
+        gopher__ctl__subcmd__probe__subcmd__set)
             opts="-h --dry-run --socket --json --color --help baseinfo virt flamegraph l7 tcp socket io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli container sermant sli flowtracer dnsmasq haproxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -973,7 +973,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__probe__subcmd__start)
+        gopher__ctl__subcmd__probe__subcmd__start)
             opts="-h --socket --json --color --help baseinfo virt flamegraph l7 tcp socket io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli container sermant sli flowtracer dnsmasq haproxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1006,7 +1006,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__probe__subcmd__stop)
+        gopher__ctl__subcmd__probe__subcmd__stop)
             opts="-h --socket --json --color --help baseinfo virt flamegraph l7 tcp socket io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli container sermant sli flowtracer dnsmasq haproxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1039,7 +1039,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__ready)
+        gopher__ctl__subcmd__ready)
             opts="-h --strict --socket --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1072,7 +1072,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__save)
+        gopher__ctl__subcmd__save)
             opts="-h --socket --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1105,7 +1105,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__targets)
+        gopher__ctl__subcmd__targets)
             opts="-h --pid --socket --json --color --help baseinfo virt flamegraph l7 tcp socket io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli container sermant sli flowtracer dnsmasq haproxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1142,7 +1142,7 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        gopher__subcmd__ctl__subcmd__top)
+        gopher__ctl__subcmd__top)
             opts="-i -n -s -a -h --interval --batches --sort --all --socket --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

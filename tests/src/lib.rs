@@ -11,10 +11,12 @@ pub mod disk;
 pub mod http;
 pub mod process;
 pub mod scrape;
+pub mod terminal;
 pub mod wait;
 
 pub use daemon::{Daemon, Setup};
 pub use disk::SmallDisk;
 pub use http::{Client, Response};
 pub use scrape::{Sample, Scrape};
+pub use terminal::Terminal;
 pub use wait::{eventually, within};

@@ -13,10 +13,20 @@ pub(super) fn completions(shell: Shell) -> Vec<u8> {
     let mut out = Vec::new();
     let mut command = with_features(Args::command());
     clap_complete::generate(shell, &mut command, NAME, &mut out);
-    if shell == Shell::Fish {
-        out.extend_from_slice(fish_features(&command).as_bytes());
+    match shell {
+        Shell::Fish => out.extend_from_slice(fish_features(&command).as_bytes()),
+        Shell::Bash => out = bash_sub_commands(&out),
+        _ => {}
     }
     out
+}
+
+/// clap_complete spells a program's name with a hyphen in two ways, so that nothing is completed behind a
+/// sub-command (<https://github.com/clap-rs/clap/issues/6421>).
+fn bash_sub_commands(script: &[u8]) -> Vec<u8> {
+    let wrong = NAME.replace('-', "__subcmd__");
+    let right = NAME.replace('-', "__");
+    String::from_utf8_lossy(script).replace(&wrong, &right).into_bytes()
 }
 
 /// For fish clap completes no values of arguments that have no flag.

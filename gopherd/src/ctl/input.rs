@@ -21,7 +21,7 @@ pub(super) fn file(name: &str) -> Result<Vec<u8>, Failure> {
     if name == "-" {
         return stdin();
     }
-    let opened = File::open(name).and_then(|file| limited(file));
+    let opened = File::open(name).and_then(limited);
     opened.map_err(|error| Failure::Input(format!("{name}: {error}")))
 }
 

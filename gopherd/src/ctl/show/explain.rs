@@ -1,7 +1,7 @@
 //! `probe explain`: everything that is known of one feature, and what to do about it.
 
-use super::host::wrapped;
-use super::{painted, state_cell};
+use super::host::{indented, wrapped};
+use super::{state, state_cell};
 use crate::ctl::clean::inline;
 use crate::ctl::look::{Look, Tone};
 use crate::ctl::table::{Cell, Column, whole};
@@ -45,46 +45,46 @@ fn heading(look: &Look, out: &mut String, text: &str) {
     let _ = writeln!(out, "\n{}", look.paint(Tone::Head, text));
 }
 
-/// How it fares, one line a fact.
+/// How it fares, fact by fact.
 fn facts(look: &Look, item: &ProbeItem, document: &ProbeDocument) -> String {
+    const NAMES: usize = 11;
     let status = &document.status;
     let mut out = String::new();
-    let mut fact = |name: &str, value: &str| {
-        let _ = writeln!(out, "{name:10} {value}");
+    let mut fact = |name: &str, tone: Tone, value: &str| {
+        let lines = indented(look, NAMES, value);
+        let value = look.paint(tone, lines.trim());
+        let _ = writeln!(out, "{name:NAMES$}{value}");
     };
-    let since = inline(&status.since).into_owned();
-    fact(
-        "state",
-        &format!("{} since {since}, generation {}", painted(look, status.state), document.generation),
-    );
+    let (word, tone) = state(status.state);
+    fact("state", tone, &format!("{word} since {}, generation {}", status.since, document.generation));
     if let Some(error) = &status.error {
-        fact("error", &look.paint(Tone::Bad, &inline(error)));
+        fact("error", Tone::Bad, error);
     }
     if let Some(attempts) = status.attempts {
-        let retry = status.retry_at.as_ref().map(|at| format!(", tried again at {}", inline(at)));
-        fact("attempts", &format!("{attempts} in a row{}", retry.unwrap_or_default()));
+        let retry = status.retry_at.as_ref().map(|at| format!(", tried again at {at}"));
+        fact("attempts", Tone::Plain, &format!("{attempts} in a row{}", retry.unwrap_or_default()));
     }
-    fact("scope", &scope(item.scope));
-    fact("observes", &observes(document, item.scope));
+    fact("scope", Tone::Plain, scope(item.scope));
+    fact("observes", Tone::Plain, &observes(document, item.scope));
     if status.state == ProbeState::Unavailable {
         return out;
     }
-    fact(
-        "series",
-        &format!("{}, {} samples so far", units::count(status.series), units::count(status.samples)),
-    );
+    let (series, samples) = (units::count(status.series), units::count(status.samples));
+    fact("series", Tone::Plain, &format!("{series}, {samples} samples so far"));
     let cpu = units::known(status.cost.cpu_ns, |ns| {
         humantime::format_duration(std::time::Duration::from_millis(ns / 1_000_000)).to_string()
     });
     let memory = units::known(status.cost.memory_bytes, units::bytes);
-    fact("cost", &format!("{cpu} CPU over all its runs, {memory} of memory"));
+    fact("cost", Tone::Plain, &format!("{cpu} CPU over all its runs, {memory} of memory"));
     let lost: Vec<String> =
         status.lost.iter().filter(|(_, n)| **n > 0).map(|(what, n)| format!("{n} {what}")).collect();
-    fact("lost", &inline(&if lost.is_empty() { "nothing".to_owned() } else { lost.join(", ") }));
+    let (tone, lost) =
+        if lost.is_empty() { (Tone::Plain, "nothing".to_owned()) } else { (Tone::Warn, lost.join(", ")) };
+    fact("lost", tone, &lost);
     out
 }
 
-fn scope(scope: ScopeDocument) -> String {
+fn scope(scope: ScopeDocument) -> &'static str {
     match scope {
         ScopeDocument::None => "the whole host, always: selectors have no effect",
         ScopeDocument::Processes => "processes that snoopers select, or that blacklist leaves",
@@ -93,7 +93,6 @@ fn scope(scope: ScopeDocument) -> String {
             "processes and containers that snoopers select, or that blacklist leaves"
         }
     }
-    .to_owned()
 }
 
 fn selectors(of: &Selectors) -> usize {

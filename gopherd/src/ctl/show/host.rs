@@ -54,16 +54,22 @@ pub(in crate::ctl) fn ready(look: &Look, ready: &Ready, well: bool) -> String {
 
 /// The text, indented, in lines that fit.
 pub(super) fn wrapped(look: &Look, text: &str) -> String {
-    const INDENT: usize = 2;
+    indented(look, 2, text)
+}
+
+/// The same with so many blanks before each line.
+pub(super) fn indented(look: &Look, indent: usize, text: &str) -> String {
     let text = inline(text);
-    let width = look.width.map_or(usize::MAX, |width| usize::from(width).saturating_sub(INDENT).max(10));
-    let (mut out, mut used) = (String::new(), 0);
+    let width = look.width.map_or(usize::MAX, |width| usize::from(width).saturating_sub(indent).max(10));
+    let margin = " ".repeat(indent);
+    let (mut out, mut used) = (margin.clone(), 0);
     for word in text.split(' ') {
         let length = word.chars().count();
-        if used == 0 || used + 1 + length > width {
-            out += if used == 0 { "  " } else { "\n  " };
+        if used > 0 && used + 1 + length > width {
+            out += "\n";
+            out += &margin;
             used = 0;
-        } else {
+        } else if used > 0 {
             out.push(' ');
             used += 1;
         }
