@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bracket;
+pub mod ctl;
 pub mod daemon;
 pub mod disk;
 pub mod http;

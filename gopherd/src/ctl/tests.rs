@@ -32,10 +32,14 @@ fn socket(dir: &Path) -> PathBuf {
 }
 
 async fn ctl(socket: &Path, words: &[&str]) -> (Exit, String, String) {
+    looked_at(socket, words, Look::default()).await
+}
+
+async fn looked_at(socket: &Path, words: &[&str], look: Look) -> (Exit, String, String) {
     let socket = socket.to_str().unwrap();
     let args = Args::try_parse_from(["gopher-ctl", "--socket", socket].iter().chain(words)).unwrap();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let exit = run(args, Look::default(), &mut out, &mut err).await;
+    let exit = run(args, look, &mut out, &mut err).await;
     (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
 }
 
@@ -190,4 +194,28 @@ fn wrong_usage_is_exit_2_before_anything_is_sent() {
     ] {
         assert_eq!(Args::try_parse_from(words).unwrap_err().exit_code(), 2, "{words:?}");
     }
+}
+
+/// What the daemon of the tests shows on 80 columns; its features and numbers are always the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_fits_into_80_columns() {
+    let daemon = Daemon::start(&parts());
+    let look = Look { width: Some(80), ..Look::default() };
+    let mut all = String::new();
+    for words in [
+        &["probe", "list"][..],
+        &["targets", "tcp"],
+        &["targets", "tcp", "--pid", "5"],
+        &["probe", "set", "tcp", "--dry-run", r#"{"params":{"report_period":30},"state":"running"}"#],
+        &["ready"],
+        &["log-level"],
+        &["save"],
+    ] {
+        let (exit, out, err) = looked_at(&socket(daemon.dir.path()), words, look).await;
+        assert_eq!((exit, err.as_str()), (Exit::Done, ""), "{words:?}");
+        assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
+        all += &format!("$ gopher-ctl {}\n{out}\n", words.join(" "));
+    }
+    insta::assert_snapshot!(all);
+    daemon.servers.stop().await;
 }
