@@ -99,6 +99,14 @@ fn selectors(of: &Selectors) -> usize {
     of.proc_id.len() + of.proc_name.len() + of.pod_id.len() + of.container_id.len() + of.container_name.len()
 }
 
+/// `1 selector`, `2 selectors`.
+fn counted(of: &Selectors) -> String {
+    match selectors(of) {
+        1 => "1 selector".to_owned(),
+        n => format!("{n} selectors"),
+    }
+}
+
 fn observes(document: &ProbeDocument, scope: ScopeDocument) -> String {
     let config = &document.config;
     let Targets { processes, containers } = document.status.targets;
@@ -109,10 +117,10 @@ fn observes(document: &ProbeDocument, scope: ScopeDocument) -> String {
     match (&config.snoopers, &config.blacklist) {
         _ if scope == ScopeDocument::None => "the whole host".to_owned(),
         (Some(snoopers), _) if selectors(snoopers) > 0 => {
-            format!("what {} selectors match{found}", selectors(snoopers))
+            format!("what {} of snoopers chose{found}", counted(snoopers))
         }
         (_, Some(blacklist)) if selectors(blacklist) > 0 => {
-            format!("what {} selectors of blacklist leave{found}", selectors(blacklist))
+            format!("what {} of blacklist left{found}", counted(blacklist))
         }
         _ => "the whole host".to_owned(),
     }
