@@ -11,6 +11,8 @@ pub(in crate::ctl) fn targets(look: &Look, page: &TargetPage) -> String {
     if let Some(Verdict { pid, observed, reason }) = &page.verdict {
         let (is, tone) =
             if *observed { ("is observed", Tone::Good) } else { ("is not observed", Tone::Warn) };
+        // The daemon's sentences begin with the verdict.
+        let reason = reason.split_once("observed: ").map_or(reason.as_str(), |(_, reason)| reason);
         let _ = writeln!(out, "pid {pid} {}: {}", look.paint(tone, is), inline(reason));
         return out;
     }
