@@ -36,6 +36,10 @@ pub struct Applied {
     /// What it is expected to cost, for a dry run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_cost: Option<Cost>,
+    /// What its configuration would be, for a dry run; absent if it would be forgotten.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub config: Option<ProbeConfig>,
 }
 
 #[cfg(test)]

@@ -63,6 +63,26 @@ pub struct ContainerRuntime {
     pub error: Option<String>,
 }
 
+/// What the daemon itself costs and loses. A number is absent when the kernel does not tell it.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+pub struct DaemonStatus {
+    /// Its version.
+    pub version: String,
+    /// Since when it runs.
+    #[schema(format = DateTime)]
+    pub started: String,
+    /// CPU time of all its threads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_ns: Option<u64>,
+    /// Resident memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// Series in the store.
+    pub series: u64,
+    /// What was lost since the start beside the losses of features, by stage and reason.
+    pub lost: BTreeMap<String, u64>,
+}
+
 /// Whether the daemon does its work.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Ready {

@@ -22,8 +22,10 @@ pub use config::{
     Budget, BudgetLimits, BudgetOff, Cmd, ConfigState, ProbeConfig, ProbePatch, ProcName, Selectors,
 };
 pub use event::{EventItem, EventPage};
-pub use host::{Capabilities, ContainerRuntime, LogLevel, LogLevelDocument, Ready, ReadyProblem, Support};
-pub use list::{ParamDocument, ParamType, ProbeItem, ProbeList, ScopeDocument, SubProbeItem};
+pub use host::{
+    Capabilities, ContainerRuntime, DaemonStatus, LogLevel, LogLevelDocument, Ready, ReadyProblem, Support,
+};
+pub use list::{ParamDocument, ParamType, ProbeItem, ProbeList, ScopeDocument, SubProbeItem, TableDocument};
 pub use probe::{Cost, ProbeDocument, ProbeState, Status, SubProbeState, SubProbeStatus, Targets};
 pub use problem::{Fault, Problem};
 pub use saved::{SaveRequest, Saved};

@@ -1,8 +1,9 @@
 //! `GET /api/v1/probes`: every feature with what it can do on this host.
 
-use crate::{Cost, ProbeState, ReadyProblem};
+use crate::{Cost, DaemonStatus, ProbeState, ReadyProblem, Targets};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// Every feature.
@@ -10,6 +11,8 @@ use utoipa::ToSchema;
 pub struct ProbeList {
     /// The features, by name.
     pub items: Vec<ProbeItem>,
+    /// What the daemon itself costs and loses.
+    pub daemon: DaemonStatus,
     /// Lines of probes.init that did not apply.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<ReadyProblem>,
@@ -32,8 +35,31 @@ pub struct ProbeItem {
     pub sub_probes: Vec<SubProbeItem>,
     /// The parameters that it uses.
     pub params: Vec<ParamDocument>,
+    /// The tables that it fills.
+    pub tables: Vec<TableDocument>,
+    /// What its scope matches now.
+    pub targets: Targets,
+    /// Series that it has in the store.
+    pub series: u64,
+    /// Values that it handed over since the start of the daemon.
+    pub samples: u64,
+    /// What was lost since the start of the daemon, by stage and reason.
+    pub lost: BTreeMap<String, u64>,
     /// What it costs now.
     pub cost: Cost,
+}
+
+/// A table: rows of one kind of thing.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TableDocument {
+    /// Its name.
+    pub name: String,
+    /// The sub-probe that fills it; empty for a feature that is one piece.
+    pub sub_probe: String,
+    /// The labels of its rows, beyond those of processes and the host.
+    pub labels: Vec<String>,
+    /// Its metrics, without the prefix of the host's configuration.
+    pub metrics: Vec<String>,
 }
 
 /// What a feature can be narrowed to.

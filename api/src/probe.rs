@@ -63,6 +63,8 @@ pub struct Status {
     pub sub_probes: Vec<SubProbeStatus>,
     /// What the scope matches now.
     pub targets: Targets,
+    /// Values that it handed over since the start of the daemon.
+    pub samples: u64,
     /// What was lost since the start of the daemon, by stage and reason.
     pub lost: BTreeMap<String, u64>,
     /// Series that it has in the store.
@@ -147,13 +149,14 @@ mod tests {
                     missing: vec!["kprobes".into()],
                 }],
                 targets: Targets { processes: Some(2), containers: None },
+                samples: 8,
                 lost: BTreeMap::from([("ring".into(), 1)]),
                 series: 7,
                 cost: Cost { cpu_ns_per_s: Some(9), ..Cost::default() },
             },
             warnings: Vec::new(),
         };
-        let expected = r#"{"feature":"tcp","generation":3,"config":{"cmd":{"probe":[]},"params":{},"budget":{},"state":"stopped"},"status":{"state":"degraded","since":"2026-01-02T03:04:05Z","sub_probes":[{"name":"tcp_rtt","state":"unsupported","missing":["kprobes"]}],"targets":{"processes":2},"lost":{"ring":1},"series":7,"cost":{"cpu_ns_per_s":9}}}"#;
+        let expected = r#"{"feature":"tcp","generation":3,"config":{"cmd":{"probe":[]},"params":{},"budget":{},"state":"stopped"},"status":{"state":"degraded","since":"2026-01-02T03:04:05Z","sub_probes":[{"name":"tcp_rtt","state":"unsupported","missing":["kprobes"]}],"targets":{"processes":2},"samples":8,"lost":{"ring":1},"series":7,"cost":{"cpu_ns_per_s":9}}}"#;
         assert_eq!(serde_json::to_string(&document).unwrap(), expected);
     }
 }

@@ -21,11 +21,14 @@ use crate::selfmetrics::SelfMetrics;
 use crate::signals::{Asked, Signals};
 use crate::startset::{Applied, StartSet, Target, apply};
 use crate::store::{self, Store};
-use crate::{atomic, channels, config, feature, machine_id, privilege, serving, startset, systemd, world};
+use crate::{
+    atomic, channels, check, config, feature, machine_id, privilege, serving, startset, systemd, world,
+};
 use anyhow::Context as _;
 use futures_util::FutureExt as _;
 use futures_util::future::{Fuse, FusedFuture as _};
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -35,6 +38,9 @@ use tokio::time::Instant;
 const SHUTDOWN: Duration = Duration::from_secs(5);
 /// So much of it is kept for writing what waits in the metric channels.
 const FLUSH: Duration = Duration::from_secs(1);
+
+/// Configuration files that are looked for, in order, when none is named.
+pub const CONFIG_FILES: [&str; 2] = [find::OUR_FILE, find::GALA_FILE];
 
 /// The text of `--list-probes`.
 pub fn list_probes() -> String {
@@ -54,6 +60,17 @@ pub fn read_init(source: &InitSource) -> io::Result<Vec<u8>> {
         InitSource::Env(text, _) => Ok(text.clone().into_bytes()),
         InitSource::File(path) => startset::read(path),
     }
+}
+
+/// The report and the exit code of `--check-config`, for the file `named` or else the usual one, this process'
+/// environment, and `flags` as [`Cli::settings`] makes them.
+pub fn check_config(named: Option<&Path>, flags: Vec<(&'static str, String)>) -> (String, u8) {
+    let sources = find::gather(named, &CONFIG_FILES, std::env::vars_os(), flags);
+    let loaded = load(&sources);
+    let init = read_init(loaded.as_ref().map_or_else(|rejected| &rejected.init, |loaded| &loaded.init));
+    let credentials = loaded.as_ref().ok().and_then(|loaded| crate::access::check(&loaded.config).err());
+    let faults = credentials.as_ref().map_or(&[][..], |error| error.faults());
+    check::report(loaded.as_ref(), &init, faults, &validate_line)
 }
 
 /// Judges a line of probes.init without a daemon, for `--check-config`.
@@ -307,9 +324,8 @@ impl App {
     /// Reads the configuration again and takes over what can change while the daemon runs.
     async fn reload(&self, cli: &Cli) {
         tracing::info!("reading the configuration again");
-        let candidates = [find::OUR_FILE, find::GALA_FILE];
         let (file, flags) = (cli.config.clone(), cli.settings());
-        let gather = move || find::gather(file.as_deref(), &candidates, std::env::vars_os(), flags);
+        let gather = move || find::gather(file.as_deref(), &CONFIG_FILES, std::env::vars_os(), flags);
         let Ok(sources) = tokio::task::spawn_blocking(gather).await else { return };
         match load(&sources) {
             Ok(loaded) => {

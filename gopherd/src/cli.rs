@@ -33,27 +33,27 @@ pub struct Cli {
 
     /// Print the version and exit
     #[arg(short = 'v', long, action = ArgAction::Version)]
-    version: (),
+    pub(crate) version: (),
 
     /// Directory of the lock and the control socket [paths.run]
     #[arg(long, value_name = "DIR")]
-    run_dir: Option<PathBuf>,
+    pub(crate) run_dir: Option<PathBuf>,
 
     /// Directory of what is kept over a restart [paths.state]
     #[arg(long, value_name = "DIR")]
-    state_dir: Option<PathBuf>,
+    pub(crate) state_dir: Option<PathBuf>,
 
     /// Directory of log and data files [paths.log]
     #[arg(long, value_name = "DIR")]
-    log_dir: Option<PathBuf>,
+    pub(crate) log_dir: Option<PathBuf>,
 
     /// The probes to start with [paths.probes_init]
     #[arg(long, value_name = "FILE")]
-    probes_init: Option<PathBuf>,
+    pub(crate) probes_init: Option<PathBuf>,
 
     /// debug, info, warn or error [global.log_level]
     #[arg(long, value_name = "LEVEL")]
-    log_level: Option<String>,
+    pub(crate) log_level: Option<String>,
 }
 
 impl Cli {

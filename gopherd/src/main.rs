@@ -7,7 +7,7 @@
 use clap::Parser;
 use gopherd::cli::Cli;
 use gopherd::config::{Loaded, find, load};
-use gopherd::{access, app, check, http, privilege};
+use gopherd::{app, http, privilege};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -25,18 +25,13 @@ fn main() -> ExitCode {
     if let Err(errno) = privilege::lower() {
         return complain(&format!("error: capabilities cannot be taken out of effect: {errno}"));
     }
-    let candidates = [find::OUR_FILE, find::GALA_FILE];
-    let sources = find::gather(cli.config.as_deref(), &candidates, std::env::vars_os(), cli.settings());
-    let loaded = load(&sources);
     if cli.check_config {
-        let init =
-            app::read_init(loaded.as_ref().map_or_else(|rejected| &rejected.init, |loaded| &loaded.init));
-        let credentials = loaded.as_ref().ok().and_then(|loaded| access::check(&loaded.config).err());
-        let faults = credentials.as_ref().map_or(&[][..], |error| error.faults());
-        let (report, code) = check::report(loaded.as_ref(), &init, faults, &app::validate_line);
+        let (report, code) = app::check_config(cli.config.as_deref(), cli.settings());
         return print(&report, code);
     }
-    match loaded {
+    let config = cli.config.as_deref();
+    let sources = find::gather(config, &app::CONFIG_FILES, std::env::vars_os(), cli.settings());
+    match load(&sources) {
         Ok(loaded) => start(&cli, loaded),
         Err(rejected) => {
             let all = rejected.faults.iter().map(|fault| format!("error: {fault}"));

@@ -15,11 +15,13 @@ use containers::ContainerMetrics;
 use probe_core::Batch;
 use probe_kit::link::{Gauges, IN_FLIGHT};
 use process::ProcessMetrics;
+pub use process::{Usage, usage as process_usage};
 use prometheus::core::Collector;
 use prometheus::{
     Counter, CounterVec, Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Opts, Registry, Result, TextEncoder,
 };
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -223,6 +225,28 @@ impl SelfMetrics {
         self.count_lost("store", probe, "duplicate", ingested.duplicates);
         let late = if ingested.late { batch.rows().len() } else { 0 };
         self.count_lost("store", probe, "late", late as u64);
+    }
+
+    /// What the owners that `of` chooses have lost by now, by `stage/reason`. The queues of probes are left
+    /// out: whoever asks for a probe has its [`Gauges`].
+    pub fn lost(&self, of: impl Fn(&str) -> bool) -> BTreeMap<String, u64> {
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.sinks.iter().for_each(|(sink, counts)| self.read_sink(sink, counts));
+        drop(sources);
+        let mut lost = BTreeMap::new();
+        for metric in self.lost.collect().iter().flat_map(|family| family.get_metric()) {
+            let label = |name: &str| {
+                metric.get_label().iter().find(|pair| pair.name() == name).map_or("", |pair| pair.value())
+            };
+            let stage = label("stage");
+            if stage != "pipeline" && of(label("owner")) {
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+                // a counter of whole things
+                let count = metric.get_counter().get_value() as u64;
+                *lost.entry(format!("{stage}/{}", label("reason"))).or_default() += count;
+            }
+        }
+        lost
     }
 
     /// A scrape took so long.

@@ -8,6 +8,7 @@
 pub mod bracket;
 pub mod cgroup;
 pub mod cri;
+pub mod ctl;
 pub mod daemon;
 pub mod disk;
 pub mod http;
@@ -15,10 +16,12 @@ pub mod pki;
 pub mod process;
 pub mod runtimes;
 pub mod scrape;
+pub mod terminal;
 pub mod wait;
 
 pub use daemon::{Daemon, Setup};
 pub use disk::SmallDisk;
 pub use http::{Client, Response};
 pub use scrape::{Sample, Scrape};
+pub use terminal::Terminal;
 pub use wait::{eventually, within};

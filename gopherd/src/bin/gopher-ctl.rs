@@ -8,6 +8,7 @@ use std::process::ExitCode;
 async fn main() -> ExitCode {
     // clap itself ends with 2 on wrong usage, and writes colour to terminals only.
     let args = Args::parse();
-    let exit: Exit = run(args, &mut std::io::stdout(), &mut std::io::stderr()).await;
+    let look = args.look();
+    let exit: Exit = run(args, look, &mut std::io::stdout(), &mut std::io::stderr()).await;
     exit.into()
 }

@@ -1,12 +1,11 @@
-//! HTTP over the unix socket, and what can go wrong on the way.
+//! HTTP over the unix socket.
 
-use super::Exit;
+use super::failure::{Failure, Refused};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,57 +17,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest document that is taken; metrics are not documents and have no limit.
 const MAX_DOCUMENT: usize = 64 << 20;
 
-/// Why there is no result.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
-    #[error("{}", refusal(.0))]
-    Refused(Vec<u8>),
-    #[error("{0}")]
-    Input(String),
-    #[error("{0}")]
-    Unreachable(String),
-    #[error("writing the result: {0}")]
-    Output(io::Error),
-}
-
-impl Failure {
-    pub(super) fn exit(&self) -> Exit {
-        match self {
-            Self::Refused(_) => Exit::Refused,
-            Self::Input(_) | Self::Output(_) => Exit::Usage,
-            Self::Unreachable(_) => Exit::Unreachable,
-        }
-    }
-}
-
-/// Either door's refusal as a sentence.
-fn refusal(body: &[u8]) -> String {
-    let Ok(document) = serde_json::from_slice::<Value>(body) else {
-        return format!("the daemon refused: {}", String::from_utf8_lossy(body).trim());
-    };
-    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-    let sentence = |value: &Value| {
-        let what =
-            text(value, "message").or_else(|| text(value, "detail")).unwrap_or_else(|| value.to_string());
-        // The reference's texts begin with the path already.
-        let path = text(value, "path").filter(|path| !path.is_empty() && !what.starts_with(path.as_str()));
-        let place: Vec<String> = text(value, "feature").into_iter().chain(path).chain([what]).collect();
-        place.join(": ")
-    };
-    let mut out = sentence(&document);
-    for fault in document.get("faults").and_then(Value::as_array).into_iter().flatten() {
-        out += "\n  ";
-        out += &sentence(fault);
-    }
-    for lacking in document.get("requirements").and_then(Value::as_array).into_iter().flatten() {
-        out += "\n  ";
-        out += lacking.as_str().unwrap_or_default();
-    }
-    out
-}
-
 /// The way to the daemon.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Client {
     socket: PathBuf,
 }
@@ -126,7 +76,14 @@ impl Reply {
         if self.status.is_success() {
             return Ok(());
         }
-        Err(Failure::Refused(document(&mut self.body).await?))
+        let body = document(&mut self.body).await?;
+        Err(Failure::Refused(Refused { status: self.status, body }))
+    }
+
+    /// The document, whatever its status says.
+    pub(super) async fn any(mut self) -> Result<(StatusCode, Vec<u8>), Failure> {
+        let body = document(&mut self.body).await?;
+        Ok((self.status, body))
     }
 
     /// The next piece of the body.

@@ -1,6 +1,6 @@
 //! `gopher-ctl` against a daemon that is served on a unix socket: what it prints where, and its exit code.
 
-use super::{Args, Exit, run};
+use super::{Args, Exit, Look, run};
 use crate::http::testing::{parts, parts_with};
 use crate::http::{Addresses, Limits, Parts, SaveError, Servers, Sockets, serve};
 use clap::Parser;
@@ -32,10 +32,14 @@ fn socket(dir: &Path) -> PathBuf {
 }
 
 async fn ctl(socket: &Path, words: &[&str]) -> (Exit, String, String) {
+    looked_at(socket, words, Look::default()).await
+}
+
+async fn looked_at(socket: &Path, words: &[&str], look: Look) -> (Exit, String, String) {
     let socket = socket.to_str().unwrap();
     let args = Args::try_parse_from(["gopher-ctl", "--socket", socket].iter().chain(words)).unwrap();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let exit = run(args, &mut out, &mut err).await;
+    let exit = run(args, look, &mut out, &mut err).await;
     (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
 }
 
@@ -91,9 +95,21 @@ async fn warnings_go_to_the_other_stream() {
 async fn a_refusal_is_exit_1_with_the_reason_and_its_place() {
     let daemon = Daemon::start(&parts());
     for (words, expected) in [
-        (&["probe", "get", "nope"][..], "gopher-ctl: url not found\n"),
-        (&["probe", "get", "../healthz"], "gopher-ctl: url not found\n"),
-        (&["probe", "get", "api/v1/probes"], "gopher-ctl: url not found\n"),
+        (
+            &["probe", "get", "nope"][..],
+            "gopher-ctl: there is no feature `nope`; gopher-ctl probe list shows all of them\n",
+        ),
+        (
+            &["probe", "get", "../healthz"],
+            "gopher-ctl: there is no feature `../healthz`; gopher-ctl probe list shows all of them\n",
+        ),
+        (
+            &["probe", "set", "api/v1/probes\x1b[2J", "{}"],
+            "gopher-ctl: there is no feature `api/v1/probes\\u001b[2J`; gopher-ctl probe list shows all of them\n",
+        ),
+        (&["probe", "start", "tpc"], "gopher-ctl: there is no feature `tpc`; did you mean `tcp`?\n"),
+        (&["targets", "plan"], "gopher-ctl: there is no feature `plan`; did you mean `planned`?\n"),
+        (&["probe", "explain", "sloww"], "gopher-ctl: there is no feature `sloww`; did you mean `slow`?\n"),
         (
             &["probe", "set", "tcp", r#"{"params":{"report_period":1}}"#],
             "gopher-ctl: params.report_period invalid value 1, must be in [5, 600]\n",
@@ -137,8 +153,11 @@ async fn a_transaction_is_read_from_a_file_and_each_fault_is_named() {
     let name = file.to_str().unwrap();
     std::fs::write(&file, r#"{"probes":{"tcp":{"state":"running"},"io":{}}}"#).unwrap();
     let dry = daemon.ctl(&["apply", name, "--dry-run"]).await;
-    let expected =
-        "io: would be accepted; stopped (generation 0)\ntcp: would be accepted; stopped (generation 0)\n";
+    let expected = "\
+io: nothing would change; stopped (generation 0)
+tcp: would be accepted; stopped (generation 0)
+  ~ /state: \"stopped\" -> \"running\"
+";
     assert_eq!(dry, done(expected));
     let wet = daemon.ctl(&["apply", name]).await;
     assert_eq!(wet, done("io: accepted; stopped (generation 1)\ntcp: accepted; running (generation 1)\n"));
@@ -175,4 +194,28 @@ fn wrong_usage_is_exit_2_before_anything_is_sent() {
     ] {
         assert_eq!(Args::try_parse_from(words).unwrap_err().exit_code(), 2, "{words:?}");
     }
+}
+
+/// What the daemon of the tests shows on 80 columns; its features and numbers are always the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_fits_into_80_columns() {
+    let daemon = Daemon::start(&parts());
+    let look = Look { width: Some(80), ..Look::default() };
+    let mut all = String::new();
+    for words in [
+        &["probe", "list"][..],
+        &["targets", "tcp"],
+        &["targets", "tcp", "--pid", "5"],
+        &["probe", "set", "tcp", "--dry-run", r#"{"params":{"report_period":30},"state":"running"}"#],
+        &["ready"],
+        &["log-level"],
+        &["save"],
+    ] {
+        let (exit, out, err) = looked_at(&socket(daemon.dir.path()), words, look).await;
+        assert_eq!((exit, err.as_str()), (Exit::Done, ""), "{words:?}");
+        assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
+        all += &format!("$ gopher-ctl {}\n{out}\n", words.join(" "));
+    }
+    insta::assert_snapshot!(all);
+    daemon.servers.stop().await;
 }

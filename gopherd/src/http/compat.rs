@@ -3,12 +3,13 @@
 use super::document::{self, Beside};
 use super::error::{Door, Refusal, UNFINISHED};
 use super::parts::Parts;
-use super::{answer, body, guard};
+use super::{answer, body, guard, query};
 use crate::feature::{self, Edit};
 use crate::manager::{Change, FeatureView, Item, Origin};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
-use gopher_api::CompatAnswer;
+use gopher_api::{ApplyResult, CompatAnswer};
+use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -38,9 +39,27 @@ pub(super) async fn get(name: web::Path<String>, parts: web::Data<Parts>) -> Res
     Ok(answer::json(StatusCode::OK, &document))
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PutQuery {
+    dry_run: bool,
+}
+
+/// Whether nothing shall be changed. Any other query is ignored, as drop-in clients expect; a misspelt value
+/// of this one must not make the change that it was to avoid.
+fn dry_run(request: &HttpRequest) -> Result<bool, Refusal> {
+    if !request.query_string().contains("dry_run") {
+        return Ok(false);
+    }
+    query::parse::<PutQuery>(request).map(|query| query.dry_run)
+}
+
 /// A change, merged over what is configured.
 #[utoipa::path(put, path = "/{feature}", operation_id = "compatible_put", tag = "compatible",
-    params(("feature" = String, Path, description = "Name of a feature, in any case.")),
+    params(
+        ("feature" = String, Path, description = "Name of a feature, in any case."),
+        ("dry_run" = Option<bool>, Query, description = "Check everything, change nothing; answered as `apply_probes` answers."),
+    ),
     request_body(description = "`json=` and a JSON object; or the object alone, as `application/json`.",
         content((String = "application/x-www-form-urlencoded"), (Object = "application/json"))),
     responses(
@@ -59,15 +78,24 @@ pub(super) async fn put(
     payload: web::Payload,
 ) -> Result<HttpResponse, Refusal> {
     let view = find(&parts, &name)?;
+    let dry_run = dry_run(&request)?;
     let body = body::read(&request, payload, DOOR, parts.body_timeout).await?;
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let edit = Edit::compat(&body, content_type).map_err(|problem| Refusal::problem(DOOR, &problem))?;
     let item = Item { feature: view.descriptor.name, edit, if_match: None };
     let actor = guard::actor(&request, DOOR);
-    let change = Change { items: vec![item], dry_run: false, origin: Origin::Request, actor };
+    let change = Change { items: vec![item], dry_run, origin: Origin::Request, actor };
     let changed = parts.manager.change(change).await.map_err(|faults| Refusal::single(DOOR, &faults))?;
     if changed.iter().any(|changed| changed.unfinished) {
         return Err(Refusal::new(DOOR, StatusCode::GATEWAY_TIMEOUT, UNFINISHED));
+    }
+    if dry_run {
+        let applied = changed
+            .into_iter()
+            .map(|changed| (changed.feature.to_owned(), document::applied(changed, &view, dry_run)));
+        let generation = *parts.manager.changes().borrow();
+        let result = ApplyResult { dry_run, generation, probes: applied.collect() };
+        return Ok(answer::json(StatusCode::OK, &result));
     }
     let warnings = changed.into_iter().flat_map(|changed| changed.warnings).collect();
     Ok(answer::json(StatusCode::OK, &CompatAnswer::success(warnings)))

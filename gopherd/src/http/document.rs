@@ -2,28 +2,33 @@
 
 use super::parts::Parts;
 use crate::feature::{FeatureConfig, Wanted, native_document};
-use crate::manager::{FeatureView, StateName, SubProbeView};
+use crate::manager::{Changed, FeatureView, StateName, SubProbeView};
 use gopher_api::{
-    Cost, ParamDocument, ParamType, ProbeConfig, ProbeDocument, ProbeItem, ProbeState, ScopeDocument, Status,
-    SubProbeItem, SubProbeState, SubProbeStatus, Targets,
+    Applied, Cost, ParamDocument, ParamType, ProbeConfig, ProbeDocument, ProbeItem, ProbeState,
+    ScopeDocument, Status, SubProbeItem, SubProbeState, SubProbeStatus, TableDocument, Targets,
 };
 use probe_core::params::TextRule;
-use probe_core::{ParamKind, ParamSpec, ScopeUse, SubProbe};
+use probe_core::{Column, ParamKind, ParamSpec, ScopeUse, SubProbe, Table};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 /// What the view does not know: what other parts of the daemon hold for the feature.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Beside {
     pub(super) targets: Targets,
     pub(super) series: u64,
+    pub(super) lost: BTreeMap<String, u64>,
 }
 
 impl Beside {
     pub(super) fn of(parts: &Parts, view: &FeatureView) -> Self {
         let feature = view.descriptor.name;
-        Self { targets: parts.targets.counts(feature), series: parts.metrics.series(feature) }
+        Self {
+            targets: parts.targets.counts(feature),
+            series: parts.metrics.series(feature),
+            lost: parts.metrics.lost(feature),
+        }
     }
 }
 
@@ -50,7 +55,6 @@ pub(super) fn status(view: &FeatureView, beside: Beside) -> Status {
         state: if sub.running { SubProbeState::Running } else { SubProbeState::Unsupported },
         missing: sub.missing.clone(),
     });
-    let dropped = view.gauges.dropped.load(Ordering::Relaxed);
     Status {
         state: state(view.state),
         since: rfc3339(view.since),
@@ -59,10 +63,17 @@ pub(super) fn status(view: &FeatureView, beside: Beside) -> Status {
         retry_at: view.retry_at.map(rfc3339),
         sub_probes: sub_probes.collect(),
         targets: beside.targets,
-        lost: BTreeMap::from([("queue".to_owned(), dropped)]),
+        samples: view.gauges.samples.load(Ordering::Relaxed),
+        lost: lost(view, beside.lost),
         series: beside.series,
         cost: cost(view),
     }
+}
+
+/// What is lost on the way is counted by others; what the probe's own queue lost is in its gauges.
+fn lost(view: &FeatureView, mut later: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    later.insert("queue".to_owned(), view.gauges.dropped.load(Ordering::Relaxed));
+    later
 }
 
 fn cost(view: &FeatureView) -> Cost {
@@ -75,22 +86,37 @@ fn cost(view: &FeatureView) -> Cost {
 
 /// The probe document. A feature that was never configured shows what an empty PUT would make of it.
 pub(super) fn probe(view: &FeatureView, beside: Beside, warnings: Vec<String>) -> ProbeDocument {
-    let never = FeatureConfig { state: Wanted::Stopped, ..FeatureConfig::default() };
-    let config = native_document(view.config.as_ref().unwrap_or(&never));
     ProbeDocument {
         feature: view.descriptor.name.to_owned(),
         generation: view.generation,
-        config: serde_json::from_value(config).unwrap_or_else(|error| {
-            tracing::error!(%error, feature = view.descriptor.name, "a configuration has no document");
-            ProbeConfig::default()
-        }),
+        config: config(view),
         status: status(view, beside),
         warnings,
     }
 }
 
+fn config(view: &FeatureView) -> ProbeConfig {
+    let never = FeatureConfig { state: Wanted::Stopped, ..FeatureConfig::default() };
+    let config = native_document(view.config.as_ref().unwrap_or(&never));
+    serde_json::from_value(config).unwrap_or_else(|error| {
+        tracing::error!(%error, feature = view.descriptor.name, "a configuration has no document");
+        ProbeConfig::default()
+    })
+}
+
+/// What became of a change, or would have; `now` is the feature as it is.
+pub(super) fn applied(changed: Changed, now: &FeatureView, dry_run: bool) -> Applied {
+    Applied {
+        generation: changed.generation,
+        state: state(now.state),
+        warnings: changed.warnings,
+        expected_cost: None,
+        config: dry_run.then(|| config(&changed.view)),
+    }
+}
+
 /// The feature as listed.
-pub(super) fn item(view: &FeatureView) -> ProbeItem {
+pub(super) fn item(view: &FeatureView, beside: Beside) -> ProbeItem {
     let descriptor = view.descriptor;
     ProbeItem {
         feature: descriptor.name.to_owned(),
@@ -105,7 +131,22 @@ pub(super) fn item(view: &FeatureView) -> ProbeItem {
         },
         sub_probes: descriptor.sub_probes.iter().map(|sub| sub_probe(view, sub)).collect(),
         params: descriptor.params.iter().map(|spec| param(spec)).collect(),
+        tables: descriptor.tables.iter().map(|table| self::table(table)).collect(),
+        targets: beside.targets,
+        series: beside.series,
+        samples: view.gauges.samples.load(Ordering::Relaxed),
+        lost: lost(view, beside.lost),
         cost: cost(view),
+    }
+}
+
+fn table(table: &Table) -> TableDocument {
+    let metric = |column: &Column| format!("{}_{}", table.entity, column.name);
+    TableDocument {
+        name: table.name.to_owned(),
+        sub_probe: table.sub_probe.to_owned(),
+        labels: table.keys.iter().chain(table.labels).map(|&label| label.to_owned()).collect(),
+        metrics: table.columns.iter().map(metric).collect(),
     }
 }
 

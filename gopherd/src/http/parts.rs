@@ -8,6 +8,7 @@ use crate::readiness::Readiness;
 use actix_web::web::Bytes;
 use gopher_api::TargetPage;
 use probe_core::Env;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,10 @@ pub trait Metrics: Send + Sync {
     fn expose(&self, view: View, accept: Option<&str>, accept_encoding: Option<&str>) -> Exposition;
     /// Series that the feature has in the store.
     fn series(&self, feature: &str) -> u64;
+    /// What the feature lost after its probe's queue, and what its probe could not read, by stage and reason.
+    fn lost(&self, feature: &str) -> BTreeMap<String, u64>;
+    /// What the daemon as a whole costs and loses.
+    fn daemon(&self) -> gopher_api::DaemonStatus;
 }
 
 /// The scope engine, as far as HTTP reads it.

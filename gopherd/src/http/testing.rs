@@ -6,11 +6,12 @@ use crate::feature::{PidLookup, Selection};
 use crate::manager::{Limits, World, manager};
 use crate::readiness::Readiness;
 use actix_web::web::Bytes;
-use gopher_api::{LogLevel, Saved, Target, TargetPage, Verdict};
+use gopher_api::{DaemonStatus, LogLevel, Saved, Target, TargetPage, Verdict};
 use probe_core::{
     Batch, Descriptor, Env, Order, Outcome, ParamSpec, Poll, Polled, Probe, ProbeError, ProcKey, Resolved,
     ScopeUse, Starting, SubProbe, Tick, Wake, params,
 };
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -118,10 +119,16 @@ impl Metrics for Beside {
         Exposition { content_type: "text/plain; version=0.0.4; charset=utf-8", content_encoding, body }
     }
 
-    fn series(&self, feature: &str) -> u64 {
-        // A panic inside a handler, not inside the encoder.
-        assert_ne!(feature, "slow", "told to");
+    fn series(&self, _: &str) -> u64 {
         7
+    }
+
+    fn lost(&self, _: &str) -> BTreeMap<String, u64> {
+        BTreeMap::from([("probe/late_tick".to_owned(), 3)])
+    }
+
+    fn daemon(&self) -> DaemonStatus {
+        DaemonStatus { version: "1.2.3".into(), series: 7, ..DaemonStatus::default() }
     }
 }
 
@@ -172,6 +179,8 @@ impl super::LogLevel for Beside {
         *self.level.lock().expect("level")
     }
     fn set(&self, level: LogLevel) {
+        // A panic inside a handler, not inside the encoder.
+        assert_ne!(level, LogLevel::Error, "told to");
         *self.level.lock().expect("level") = level;
     }
 }

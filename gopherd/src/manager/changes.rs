@@ -5,6 +5,7 @@ use super::core::{Core, Entry};
 use super::operation::{Answer, Await, Before, Change, Changed, Fault, InProgress, Origin, Part, Waiting};
 use super::state::State;
 use super::stopping;
+use super::view::FeatureView;
 use crate::access::audit;
 use crate::feature::{
     Context, FeatureConfig, Path, Plan, Problem, ProblemKind, Wanted, native_document, plan,
@@ -88,7 +89,7 @@ impl Core {
             let changed = plans.into_iter().map(|(index, plan)| Changed {
                 feature: self.entries[index].descriptor.name,
                 generation: self.entries[index].view.generation,
-                view: Arc::new(self.entries[index].view.clone()),
+                view: Arc::new(FeatureView { config: plan.config, ..self.entries[index].view.clone() }),
                 warnings: plan.warnings,
                 unfinished: false,
             });

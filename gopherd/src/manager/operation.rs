@@ -48,7 +48,8 @@ pub struct Changed {
     pub feature: &'static str,
     /// Its generation now.
     pub generation: u64,
-    /// All of it as this change left it: a later one may have followed before the answer is read.
+    /// All of it as this change left it: a later one may have followed before the answer is read. After a dry
+    /// run, how it is, with the configuration that it would have.
     pub view: Arc<FeatureView>,
     /// What was ignored, or does not run.
     pub warnings: Vec<String>,

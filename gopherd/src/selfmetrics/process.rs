@@ -3,6 +3,27 @@
 use super::{gauge, raise_seconds, register};
 use prometheus::{Counter, IntGauge, Registry, Result};
 
+/// What this process uses; a number is absent when the kernel does not tell it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// User and system CPU time of all threads.
+    pub cpu_ns: Option<u64>,
+    /// Resident memory.
+    pub resident_bytes: Option<u64>,
+}
+
+/// What this process uses now.
+pub fn usage() -> Usage {
+    let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let ns = |time: rustix::time::Timespec| {
+        let seconds = u64::try_from(time.tv_sec).ok()?.checked_mul(1_000_000_000)?;
+        seconds.checked_add(u64::try_from(time.tv_nsec).ok()?)
+    };
+    let resident = procfs::process::Process::myself().and_then(|process| process.statm());
+    let bytes = |pages: u64| pages.saturating_mul(procfs::page_size());
+    Usage { cpu_ns: ns(cpu), resident_bytes: resident.ok().map(|statm| bytes(statm.resident)) }
+}
+
 /// What the kernel says about this process.
 #[derive(Debug)]
 pub(super) struct ProcessMetrics {

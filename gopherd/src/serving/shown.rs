@@ -7,10 +7,12 @@ use crate::http::{Exposition, Metrics, View};
 use crate::logging::LogControl;
 use crate::manager::{StateName, Views};
 use crate::scope::ScopeEngine;
-use crate::selfmetrics::SelfMetrics;
+use crate::selfmetrics::{SelfMetrics, process_usage};
 use crate::store::Store;
+use gopher_api::DaemonStatus;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// What a scrape works with; taken for its duration and given back, so that buffers are reused.
 #[derive(Debug, Default)]
@@ -39,6 +41,7 @@ pub struct Shown {
     refused: Arc<Counts>,
     semantics: Semantics,
     spare: Mutex<Vec<Workspace>>,
+    started: SystemTime,
 }
 
 impl Shown {
@@ -59,7 +62,8 @@ impl Shown {
         // A feature that is not built has no cost and no losses to show.
         let built = views.all().filter(|view| view.descriptor.build.is_some());
         built.for_each(|view| own.watch_probe(view.descriptor.name, Arc::clone(&view.gauges)));
-        Self { store, own, views, scope, log, refused, semantics, spare: Mutex::default() }
+        let (spare, started) = (Mutex::default(), SystemTime::now());
+        Self { store, own, views, scope, log, refused, semantics, spare, started }
     }
 
     fn write(&self, view: View, format: Format, text: &mut Vec<u8>) -> &'static str {
@@ -131,5 +135,22 @@ impl Metrics for Shown {
 
     fn series(&self, feature: &str) -> u64 {
         self.store.stats().features.iter().find(|f| f.feature == feature).map_or(0, |f| f.series as u64)
+    }
+
+    fn lost(&self, feature: &str) -> BTreeMap<String, u64> {
+        self.own.lost(|owner| owner == feature)
+    }
+
+    fn daemon(&self) -> DaemonStatus {
+        self.own.set_lost("log", "debug", "write_failed", self.log.lost());
+        let usage = process_usage();
+        DaemonStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: humantime::format_rfc3339_millis(self.started).to_string(),
+            cpu_ns: usage.cpu_ns,
+            memory_bytes: usage.resident_bytes,
+            series: self.store.stats().series as u64,
+            lost: self.own.lost(|owner| self.views.get(owner).is_none()),
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::http::{answer, body, document, guard, query};
 use crate::manager::{Change, Item, Origin};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use gopher_api::{Applied, ApplyRequest, ApplyResult};
+use gopher_api::{ApplyRequest, ApplyResult};
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
@@ -63,13 +63,7 @@ pub(in crate::http) async fn apply(
     let generation = *parts.manager.changes().borrow();
     let applied = changed.into_iter().filter_map(|changed| {
         let view = views.get(changed.feature)?;
-        let applied = Applied {
-            generation: changed.generation,
-            state: document::state(view.state),
-            warnings: changed.warnings,
-            expected_cost: None,
-        };
-        Some((changed.feature.to_owned(), applied))
+        Some((changed.feature.to_owned(), document::applied(changed, &view, dry_run)))
     });
     Ok(answer::json(StatusCode::OK, &ApplyResult { dry_run, generation, probes: applied.collect() }))
 }

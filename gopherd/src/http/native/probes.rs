@@ -25,10 +25,10 @@ pub(in crate::http) async fn list(
     parts: web::Data<Parts>,
 ) -> Result<HttpResponse, Refusal> {
     let Nothing {} = query::parse(&request)?;
-    let items = parts.manager.views().all().map(|view| document::item(&view));
+    let items = parts.manager.views().all().map(|view| document::item(&view, Beside::of(&parts, &view)));
     let mut problems = parts.readiness.problems();
     problems.retain(|problem| problem.source == PROBES_INIT);
-    let list = ProbeList { items: items.collect(), problems };
+    let list = ProbeList { items: items.collect(), daemon: parts.metrics.daemon(), problems };
     Ok(answer::json(StatusCode::OK, &list))
 }
 

@@ -130,3 +130,21 @@ async fn a_daemon_that_is_stopping_says_so_and_when_to_try_again() {
     );
     assert_eq!(reply.header("retry-after"), "1");
 }
+
+#[actix_web::test]
+async fn a_dry_run_says_what_the_configuration_would_be_and_changes_nothing() {
+    let parts = parts();
+    let body = r#"json={"cmd":{"probe":["first"]},"params":{"report_period":30},"state":"running"}"#;
+    let reply = send(&parts, "PUT", "/tcp?dry_run=true", FORM, body).await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let applied = &reply.json()["probes"]["tcp"];
+    assert_eq!((&applied["generation"], &applied["state"]), (&0.into(), &"stopped".into()));
+    assert_eq!(applied["config"]["params"], serde_json::json!({"report_period": 30}));
+    assert_eq!(get(&parts, "/tcp").await.body, "{}\n");
+    for query in ["dry_run=yes", "dry_run", "dry_run=true&x=1"] {
+        let reply = send(&parts, "PUT", &format!("/tcp?{query}"), FORM, body).await;
+        assert_eq!(reply.status, 400, "{query}");
+    }
+    assert_eq!(get(&parts, "/tcp").await.body, "{}\n");
+    assert_eq!(send(&parts, "PUT", "/tcp?anything=else", FORM, body).await.status, 200);
+}

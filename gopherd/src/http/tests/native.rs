@@ -33,7 +33,8 @@ async fn a_probe_is_put_shown_patched_and_forgotten_and_each_answer_has_its_gene
     assert_eq!(status["state"], "running");
     assert_eq!(status["sub_probes"], json!([{"name": "first", "state": "running", "missing": []}]));
     assert_eq!(status["targets"], json!({"processes": 2}));
-    assert_eq!((&status["series"], &status["lost"]), (&json!(7), &json!({"queue": 0})));
+    assert_eq!((&status["series"], &status["lost"]), (&json!(7), &json!({"queue": 0, "probe/late_tick": 3})));
+    assert_eq!(status["samples"], 0);
 
     let reply = send(&parts, "PATCH", TCP, PATCH, r#"{"params":{"report_period":null}}"#).await;
     assert_eq!((reply.status, reply.header("etag")), (200, "\"2\""), "{}", reply.body);
@@ -186,6 +187,12 @@ async fn the_list_says_what_each_feature_is_and_what_is_wrong_with_the_daemon() 
         ),
         (&json!("report_period"), &json!("s"), &json!("integer"), &json!(60), &json!(5), &json!(600))
     );
+    assert_eq!(
+        (&tcp["targets"], &tcp["series"], &tcp["samples"]),
+        (&json!({"processes": 2}), &json!(7), &json!(0))
+    );
+    assert_eq!((&tcp["lost"], &tcp["tables"]), (&json!({"queue": 0, "probe/late_tick": 3}), &json!([])));
+    assert_eq!((&list["daemon"]["version"], &list["daemon"]["series"]), (&json!("1.2.3"), &json!(7)));
     let planned = &list["items"][3];
     assert_eq!(planned["state"], "unavailable");
     assert_eq!(planned["sub_probes"][0]["missing"], json!(["not supported in the current version"]));
@@ -255,7 +262,7 @@ async fn capabilities_tell_about_this_kernel() {
 #[actix_web::test]
 async fn a_handler_that_panics_is_a_500_and_the_next_request_is_answered() {
     let parts = parts();
-    let reply = get(&parts, "/api/v1/probes/slow").await;
+    let reply = send(&parts, "PUT", "/api/v1/log-level", JSON, r#"{"level":"error"}"#).await;
     assert_eq!(problem(&reply).0, 500);
     assert_eq!(get(&parts, TCP).await.status, 200);
 }
