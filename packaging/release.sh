@@ -55,8 +55,8 @@ in_root /opt/rust/bin/rustc --version >/dev/null ||
 # The features of a release; those that a version does not have yet are left out.
 features=
 if grep -q '^ssl-vendored' "$repo/gopherd/Cargo.toml"; then features=ssl-vendored; fi
-in_root sh -c 'cd /src && exec cargo build --locked --release --package gopherd --bins ${1:+--features "$1"}' \
-	build "$features"
+in_root cargo build --manifest-path /src/Cargo.toml --locked --release --package gopherd --bins \
+	${features:+--features "$features"}
 
 # ---- split, check ----------------------------------------------------------------------------------------
 rm -rf "$package"

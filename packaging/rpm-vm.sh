@@ -1,0 +1,77 @@
+#!/bin/bash
+# Boots systemd in an emulated machine and lives a package's life there: packaging/vm/guest.sh. Prints the
+# transcript; succeeds when it ends in a passing verdict. Usage: rpm-vm.sh TARGET_DIR, as root (for the guest's
+# files), after rpm.sh.
+#
+# TARGET/vm keeps the guest's root and kernel for the next time. The processor is emulated, so that it runs where
+# there is no KVM; a guest that dies without a verdict, which emulation does at times, is booted again.
+set -euo pipefail
+
+repo=$(cd -- "$(dirname -- "$0")/.." && pwd)
+target=$(cd -- "$1" && pwd)
+vm=$target/vm
+package=$target/package
+# shellcheck source=packaging/roots.sh
+. "$repo/packaging/roots.sh"
+own_namespace "$@"
+
+say() { printf 'rpm-vm: %s\n' "$*"; }
+for command in qemu-system-x86_64 cpio rpmbuild; do
+	command -v "$command" >/dev/null || {
+		say "needs $command: apt-get install --no-install-recommends qemu-system-x86 cpio rpm" >&2
+		exit 1
+	}
+done
+mkdir -p "$vm"
+
+if [ ! -e "$vm/base.cpio" ] || [ ! -e "$vm/vmlinuz" ]; then
+	say "making the guest, once"
+	debian_root bookworm "$vm/root" systemd-sysv,dbus,rpm,iproute2,procps,curl,linux-image-cloud-amd64
+	cp "$vm"/root/boot/vmlinuz-* "$vm/vmlinuz"
+	(
+		cd "$vm/root"
+		rm -rf boot/* vmlinuz* initrd* lib/modules usr/share/{doc,man,locale,info,zoneinfo} \
+			var/lib/apt/lists/* var/cache/apt/* dev/*
+		ln -sf /lib/systemd/systemd init
+		ln -sf /dev/null etc/systemd/system/getty.target
+		for unit in apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer dpkg-db-backup.timer \
+			systemd-timesyncd.service; do
+			ln -sf /dev/null "etc/systemd/system/$unit"
+		done
+		find . -print0 | cpio --quiet -0 -o -H newc >"$vm/base.cpio.new"
+	)
+	rm -rf "$vm/root"
+	mv "$vm/base.cpio.new" "$vm/base.cpio"
+fi
+
+# A second build: a higher release, whose probes.init and gopherd.toml differ from the first one's.
+work=$(mktemp -d "$vm/work.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+next=$work/target
+mkdir -p "$next/package" "$work/rpm"
+cp -a "$package/root" "$package/debug" "$next/package/"
+echo '# A comment of the second build.' | tee -a "$next/package/root/etc/gopherd/probes.init" \
+	>>"$next/package/root/etc/gopherd/gopherd.toml"
+"$repo/packaging/rpm.sh" "$next" 2 >/dev/null
+overlay=$work/overlay
+mkdir -p "$overlay/guest" "$overlay/etc/systemd/system/multi-user.target.wants"
+cp "$package"/gopherd-[0-9]*-1.*.rpm "$overlay/guest/first.rpm"
+cp "$next"/package/gopherd-[0-9]*-2.*.rpm "$overlay/guest/second.rpm"
+cp "$repo/packaging/vm/guest.sh" "$overlay/guest/"
+cp "$repo/packaging/vm/guest.service" "$overlay/etc/systemd/system/"
+ln -s ../guest.service "$overlay/etc/systemd/system/multi-user.target.wants/"
+# Archives one after the other are unpacked one over the other.
+cp "$vm/base.cpio" "$work/initrd"
+(cd "$overlay" && find . -print0 | cpio --quiet -0 -o -H newc) >>"$work/initrd"
+
+for boot in 1 2 3; do
+	say "boot $boot"
+	timeout 900 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -m 2G -smp 1 -nographic -no-reboot -nic none \
+		-kernel "$vm/vmlinuz" -initrd "$work/initrd" \
+		-append "console=ttyS0 panic=-1 quiet rdinit=/init systemd.show_status=0 systemd.log_level=warning" \
+		</dev/null | tr -d '\r' | tee "$vm/transcript" || true
+	if grep -q '^VERDICT passed' "$vm/transcript"; then exit 0; fi
+	if grep -q '^VERDICT' "$vm/transcript"; then exit 1; fi
+	say "the guest ended without a verdict"
+done
+exit 1
