@@ -70,7 +70,7 @@ release: ## the programs for glibc 2.31 and newer, stripped, in target/package (
 
 rpm: release ## gopherd and gopherd-debuginfo as rpm, in target/package
 	@packaging/rpm.sh $(TARGET)
-	rpmlint --strict $(TARGET)/package/*.rpm
+	rpmlint --config packaging/rpm/rpmlint.toml $(TARGET)/package/*.rpm
 
 rpm-vm: rpm ## the rpm's life in an emulated machine with systemd: install, use, upgrade, erase (about 5 minutes)
 	@packaging/rpm-vm.sh $(TARGET)

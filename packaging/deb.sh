@@ -8,6 +8,8 @@ root=$package/deb
 version=$(sed -n 's/^version *= *"\(.*\)"/\1/p' "$repo/Cargo.toml" | head -n 1)
 arch=$(dpkg --print-architecture)
 deb=$package/gopherd_${version}-1_$arch.deb
+# Who publishes it names himself, as Debian's own tools ask for it.
+maintainer="${DEBFULLNAME:-gopherd} <${DEBEMAIL:-root@localhost}>"
 
 rm -rf "$root"
 cp -a "$package/root" "$root"
@@ -21,8 +23,8 @@ rm -r "$root/usr/share/licenses"
 } >"$doc/copyright"
 gzip -9 -n "$doc/CHANGELOG.md"
 mv "$doc/CHANGELOG.md.gz" "$doc/changelog.gz"
-printf 'gopherd (%s-1) stable; urgency=medium\n\n  * See changelog.gz.\n\n -- gopherd <root@localhost>  %s\n' \
-	"$version" "$(git -C "$repo" log -1 --format=%cD)" | gzip -9 -n >"$doc/changelog.Debian.gz"
+printf 'gopherd (%s-1) stable; urgency=medium\n\n  * See changelog.gz.\n\n -- %s  %s\n' \
+	"$version" "$maintainer" "$(git -C "$repo" log -1 --format=%cD)" | gzip -9 -n >"$doc/changelog.Debian.gz"
 
 mkdir "$root/DEBIAN"
 install -m 755 "$repo"/packaging/deb/postinst "$repo"/packaging/deb/prerm "$repo"/packaging/deb/postrm "$root/DEBIAN/"
@@ -31,9 +33,9 @@ cat >"$root/DEBIAN/control" <<CONTROL
 Package: gopherd
 Version: $version-1
 Architecture: $arch
-Maintainer: gopherd <root@localhost>
+Maintainer: $maintainer
 Installed-Size: $(du -sk --exclude=DEBIAN "$root" | cut -f 1)
-Depends: libc6 (>= 2.31), libgcc-s1, init-system-helpers
+Depends: libc6 (>= 2.31), libgcc-s1
 Conflicts: gala-gopher
 Section: admin
 Priority: optional

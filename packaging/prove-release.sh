@@ -18,7 +18,6 @@ debian_root bullseye "$root" curl
 cp "$target"/package/gopherd_*.deb "$root/gopherd.deb"
 cat >"$root/prove" <<'PROVE'
 set -eu
-ip link set lo up 2>/dev/null || true
 step() { printf '$ %s\n' "$*"; "$@"; }
 cat /etc/debian_version
 ldd --version | head -n 1
@@ -28,12 +27,13 @@ step gopherd --version
 step gopherd --check-config
 gopherd 2>/log &
 pid=$!
+trap 'status=$?; [ $status = 0 ] || cat /log; exit $status' EXIT
 for _ in $(seq 100); do curl -sf -o /dev/null 127.0.0.1:9999/readyz && break; sleep 0.2; done
 step curl -s -X PUT http://127.0.0.1:9999/baseinfo -d 'json={"cmd":{"probe":["cpu","mem","fs","net"]},"params":{"report_period":5},"state":"running"}'
 echo
 for _ in $(seq 100); do curl -s 127.0.0.1:8888/metrics | grep -q ^gala_gopher_mem_total && break; sleep 0.2; done
 echo '$ curl -s http://127.0.0.1:8888/metrics | grep ^gala_gopher_mem_'
-curl -s http://127.0.0.1:8888/metrics | grep ^gala_gopher_mem_ | head -n 3 || { cat /log; exit 1; }
+curl -s http://127.0.0.1:8888/metrics | grep ^gala_gopher_mem_ | head -n 3
 step gopher-ctl probe list | head -n 2
 kill "$pid"
 wait "$pid"
@@ -46,5 +46,5 @@ PROVE
 # A network of its own: the ports are free there.
 # shellcheck disable=SC2016 # the inner shell expands these
 exec unshare --mount --net --pid --fork --kill-child sh -c \
-	'mount --bind "$1" "$1" && mount -t proc proc "$1/proc" && exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$1" /bin/sh /prove' \
+	'ip link set lo up && mount --bind "$1" "$1" && mount -t proc proc "$1/proc" && exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$1" /bin/sh /prove' \
 	prove "$root"

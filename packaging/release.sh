@@ -64,6 +64,7 @@ mkdir -p "$package/bin" "$package/debug/usr/lib/debug/usr/bin"
 for program in gopherd gopher-ctl; do
 	debug=$package/debug/usr/lib/debug/usr/bin/$program.debug
 	objcopy --only-keep-debug --compress-debug-sections "$build/release/$program" "$debug"
+	chmod 644 "$debug"
 	objcopy --strip-all --add-gnu-debuglink="$debug" "$build/release/$program" "$package/bin/$program"
 	glibc=$(objdump -T "$package/bin/$program" | grep -o 'GLIBC_[0-9.]*' | sed s/GLIBC_// | sort -uV | tail -n 1)
 	size=$(stat -c %s "$package/bin/$program")
