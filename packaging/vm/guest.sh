@@ -6,6 +6,7 @@ set -u
 rest=http://127.0.0.1:9999
 metrics=http://127.0.0.1:8888/metrics
 failed=0
+export SYSTEMD_COLORS=0
 
 title() { printf '\n== %s\n' "$*"; }
 # expect WHAT COMMAND...: the command must succeed.
@@ -41,12 +42,15 @@ logged() { journalctl --quiet --unit=gopherd.service --output=cat | grep -q -- "
 put() { curl -s -X PUT "$rest/$1" --data-urlencode "json=$2"; }
 # Every file there is, but the package manager's own records, the journal and systemd's state of the moment.
 files() {
-	find / /run -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /var/lib/rpm \
+	find / /run -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /var/lib/rpm -o -path /root/.rpmdb \
 		-o -path /run/systemd -o -path /run/log -o -path /run/udev -o -path /var/log/journal \
 		-o -path /var/lib/systemd -o -path /var/log/wtmp \) -prune -o -print | sort -u
 }
 
 echo "kernel $(uname -r), $(systemctl --version | head -n 1)"
+# A disk, so that there is a file system whose space counts.
+truncate -s 32M /tmp/disk
+modprobe -a loop ext4 && mke2fs -q -t ext4 /tmp/disk && mkdir /mnt/disk && mount -o loop /tmp/disk /mnt/disk || failed=1
 files >/tmp/before
 
 title "rpm -i, systemctl start"
@@ -69,10 +73,10 @@ is "modes" "750 750 750 750 640" "$(stat -c %a /etc/gopherd /run/gopherd /var/li
 title "PUT, scrape, save"
 put baseinfo '{"cmd":{"probe":["cpu","mem","fs","disk","net","host","proc"]},"snoopers":{"proc_name":[{"comm":"systemd"}]},"params":{"report_period":5},"state":"running"}'
 echo
-for family in cpu_ mem_total fs_ nic_ host_ proc_; do
+for family in cpu_ mem_total 'fs_Used{MountOn="/mnt/disk"' net_ disk_ host_ proc_; do
 	expect "gala_gopher_$family is scraped" until_true 60 scraped "^gala_gopher_$family"
 done
-grep -E '^gala_gopher_(mem_total|proc_minor|host_value|fs_Size|fs_size)' /tmp/scrape | cut -c 1-180 | head -n 6
+grep -E '^gala_gopher_(mem_total|proc_utime|host_value|fs_Used)' /tmp/scrape | cut -c 1-150 | head -n 6
 expect "nothing is amiss" curl -sf "$rest/readyz"
 expect "gopher-ctl save" gopher-ctl save
 expect "probes.init has it" grep -q '^baseinfo ' /etc/gopherd/probes.init
