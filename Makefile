@@ -72,7 +72,7 @@ rpm: release ## gopherd and gopherd-debuginfo as rpm, in target/package
 	@packaging/rpm.sh $(TARGET)
 	rpmlint --config packaging/rpm/rpmlint.toml $(TARGET)/package/*.rpm
 
-rpm-vm: rpm ## the rpm's life in an emulated machine with systemd: install, use, upgrade, erase (about 5 minutes)
+rpm-vm: rpm deb ## the rpm's life in an emulated machine with systemd: install, use, upgrade, erase; the deb's in short (about 5 minutes)
 	@packaging/rpm-vm.sh $(TARGET)
 
 deb: release ## the same as deb

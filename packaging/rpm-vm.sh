@@ -1,7 +1,7 @@
 #!/bin/bash
 # Boots systemd in an emulated machine and lives a package's life there: packaging/vm/guest.sh. Prints the
 # transcript; succeeds when it ends in a passing verdict. Usage: rpm-vm.sh TARGET_DIR, as root (for the guest's
-# files), after rpm.sh.
+# files), after rpm.sh and deb.sh.
 #
 # TARGET/vm keeps the guest's root and kernel for the next time. The processor is emulated, so that it runs where
 # there is no KVM; a guest that dies without a verdict, which emulation does at times, is booted again.
@@ -32,8 +32,8 @@ if [ ! -e "$vm/base.cpio" ] || [ ! -e "$vm/vmlinuz" ]; then
 		cd "$vm/root"
 		# What the test needs of the kernel's modules: a disk with a file system, and what systemd asks for.
 		for module in loop ext4 autofs4; do
-			modprobe --dirname . --set-version "$(ls lib/modules)" --show-depends "$module"
-		done | sed -n 's,^insmod \./*,,p' | sort -u >keep
+			chroot . modprobe --set-version "$(ls lib/modules)" --show-depends "$module"
+		done | sed -n 's,^insmod /*\([^ ]*\).*,\1,p' | sort -u >keep
 		find lib/modules -name '*.ko' | grep -v -x -F -f keep | xargs rm
 		rm -rf keep boot/* vmlinuz* initrd* usr/share/{doc,man,locale,info,zoneinfo}/* var/lib/apt/lists/* \
 			var/cache/apt/* dev/*
@@ -64,6 +64,7 @@ overlay=$work/overlay
 mkdir -p "$overlay/guest" "$overlay/etc/systemd/system/multi-user.target.wants"
 cp "$package"/gopherd-[0-9]*-1.*.rpm "$overlay/guest/first.rpm"
 cp "$next"/package/gopherd-[0-9]*-2.*.rpm "$overlay/guest/second.rpm"
+cp "$package"/gopherd_*.deb "$overlay/guest/gopherd.deb"
 cp "$repo/packaging/vm/guest.sh" "$overlay/guest/"
 cp "$repo/packaging/vm/guest.service" "$overlay/etc/systemd/system/"
 ln -s ../guest.service "$overlay/etc/systemd/system/multi-user.target.wants/"

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Inside the machine of rpm-vm.sh: installs the package, starts the service, uses it, reloads it, upgrades it, lets
-# it hang, stops and erases it, and compares what was there before with what is there after. Ends in a verdict.
+# it hang, stops and erases it, and compares what was there before with what is there after; then the deb in short.
+# Ends in a verdict.
 set -u
 
 rest=http://127.0.0.1:9999
@@ -42,9 +43,9 @@ logged() { journalctl --quiet --unit=gopherd.service --output=cat | grep -q -- "
 put() { curl -s -X PUT "$rest/$1" --data-urlencode "json=$2"; }
 # Every file there is, but the package manager's own records, the journal and systemd's state of the moment.
 files() {
-	find / /run -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /var/lib/rpm -o -path /root/.rpmdb \
+	find / /run -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /var/lib/rpm -o -path /root/.rpmdb -o -path /var/lib/dpkg \
 		-o -path /run/systemd -o -path /run/log -o -path /run/udev -o -path /var/log/journal \
-		-o -path /var/lib/systemd -o -path /var/log/wtmp \) -prune -o -print | sort -u
+		-o -path /var/lib/systemd -o -path /var/log/wtmp -o -path /var/log/dpkg.log \) -prune -o -print | sort -u
 }
 
 echo "kernel $(uname -r), $(systemctl --version | head -n 1)"
@@ -156,6 +157,27 @@ comm -3 /tmp/before /tmp/after
 is "units left" 0 "$(systemctl list-unit-files --no-legend 'gopherd*' 'gala-gopher*' | wc -l)"
 pgrep -l gopherd
 is "processes left" 1 "$?"
+
+title "the deb"
+expect "dpkg -i" dpkg -i /guest/gopherd.deb
+is "state" "enabled active" "$(systemctl is-enabled gopherd) $(systemctl is-active gala-gopher.service)"
+put baseinfo '{"cmd":{"probe":["mem"]},"params":{"report_period":5},"state":"running"}'
+echo
+expect "scrape" until_true 60 scraped '^gala_gopher_mem_total'
+expect "gopher-ctl save" gopher-ctl save
+saved=$(sha256sum </etc/gopherd/probes.init)
+pid=$(show MainPID)
+expect "dpkg -i again, an upgrade" dpkg -i /guest/gopherd.deb
+is "probes.init is kept" "$saved" "$(sha256sum </etc/gopherd/probes.init)"
+[ "$(show MainPID)" != "$pid" ] && [ "$(systemctl is-active gopherd)" = active ]
+is "restarted by the upgrade" 0 "$?"
+expect "dpkg --remove" dpkg --remove gopherd
+expect "identity and configuration stay" test -e /var/lib/gopherd/machine_id -a -e /etc/gopherd/probes.init
+expect "dpkg --purge" dpkg --purge gopherd
+files >/tmp/after
+is "files before and after differ by" 0 "$(comm -3 /tmp/before /tmp/after | wc -l)"
+comm -3 /tmp/before /tmp/after
+is "units left" 0 "$(systemctl list-unit-files --no-legend 'gopherd*' 'gala-gopher*' | wc -l)"
 
 if [ "$failed" = 0 ]; then echo "VERDICT passed"; else
 	journalctl --quiet --no-pager --unit=gopherd.service --lines=60 --output=cat
