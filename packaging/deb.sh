@@ -24,7 +24,7 @@ rm -r "$root/usr/share/licenses"
 gzip -9 -n "$doc/CHANGELOG.md"
 mv "$doc/CHANGELOG.md.gz" "$doc/changelog.gz"
 printf 'gopherd (%s-1) stable; urgency=medium\n\n  * See changelog.gz.\n\n -- %s  %s\n' \
-	"$version" "$maintainer" "$(git -C "$repo" log -1 --format=%cD)" | gzip -9 -n >"$doc/changelog.Debian.gz"
+	"$version" "$maintainer" "$(git -c safe.directory="$repo" -C "$repo" log -1 --format=%cD)" | gzip -9 -n >"$doc/changelog.Debian.gz"
 
 mkdir "$root/DEBIAN"
 install -m 755 "$repo"/packaging/deb/postinst "$repo"/packaging/deb/prerm "$repo"/packaging/deb/postrm "$root/DEBIAN/"

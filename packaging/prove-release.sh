@@ -34,7 +34,7 @@ echo
 for _ in $(seq 100); do curl -s 127.0.0.1:8888/metrics | grep -q ^gala_gopher_mem_total && break; sleep 0.2; done
 echo '$ curl -s http://127.0.0.1:8888/metrics | grep ^gala_gopher_mem_'
 curl -s http://127.0.0.1:8888/metrics | grep ^gala_gopher_mem_ | head -n 3
-step gopher-ctl probe list | head -n 2
+step gopher-ctl probe list | head -n 3
 kill "$pid"
 wait "$pid"
 step dpkg --purge gopherd
