@@ -51,7 +51,7 @@ files() {
 echo "kernel $(uname -r), $(systemctl --version | head -n 1)"
 # A disk, so that there is a file system whose space counts.
 truncate -s 32M /tmp/disk
-modprobe -a loop ext4 && mke2fs -q -t ext4 /tmp/disk && mkdir /mnt/disk && mount -o loop /tmp/disk /mnt/disk || failed=1
+expect "a disk" eval 'modprobe loop && mke2fs -q -t ext4 /tmp/disk && mkdir /mnt/disk && mount -o loop /tmp/disk /mnt/disk'
 files >/tmp/before
 
 title "rpm -i, systemctl start"
@@ -78,6 +78,8 @@ for family in cpu_ mem_total 'fs_Used{MountOn="/mnt/disk"' net_ disk_ host_ proc
 	expect "gala_gopher_$family is scraped" until_true 60 scraped "^gala_gopher_$family"
 done
 grep -E '^gala_gopher_(mem_total|proc_utime|host_value|fs_Used)' /tmp/scrape | cut -c 1-150 | head -n 6
+grep -E '^gopherd_lost_total' /tmp/scrape
+is "devices" "full kmsg null random tty urandom zero" "$(find "/proc/$pid/root/dev" -maxdepth 1 -type c -printf '%f\n' | sort | tr '\n' ' ' | sed 's/ $//')"
 expect "nothing is amiss" curl -sf "$rest/readyz"
 expect "gopher-ctl save" gopher-ctl save
 expect "probes.init has it" grep -q '^baseinfo ' /etc/gopherd/probes.init
