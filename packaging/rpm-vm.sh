@@ -77,7 +77,7 @@ for boot in 1 2 3; do
 	timeout 900 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -m 2G -smp 1 -nographic -no-reboot -nic none \
 		-kernel "$vm/vmlinuz" -initrd "$work/initrd" \
 		-append "console=ttyS0 panic=-1 quiet rdinit=/init systemd.show_status=0 systemd.log_level=warning" \
-		</dev/null | stdbuf -oL tr -d '\r' | tee "$vm/transcript" || true
+		</dev/null | stdbuf -oL tr -d '\r\033' | tee "$vm/transcript" || true
 	if grep -q '^VERDICT passed' "$vm/transcript"; then exit 0; fi
 	if grep -q '^VERDICT' "$vm/transcript"; then exit 1; fi
 	say "the guest ended without a verdict"
