@@ -17,7 +17,8 @@ file 640 "$repo/etc/gopherd.toml" /etc/gopherd/gopherd.toml
 file 640 "$repo/etc/probes.init" /etc/gopherd/probes.init
 chmod 750 "$root/etc/gopherd"
 file 644 "$repo/etc/gopherd.service" /usr/lib/systemd/system/gopherd.service
-for document in README.md CHANGELOG.md api/openapi.json probes/builtin/METRICS.md; do
+for document in README.md CHANGELOG.md SECURITY.md docs/migrating-from-gala-gopher.md api/openapi.json \
+	probes/builtin/METRICS.md; do
 	file 644 "$repo/$document" "/usr/share/doc/gopherd/${document##*/}"
 done
 file 644 "$repo/LICENSE" /usr/share/licenses/gopherd/LICENSE
