@@ -19,7 +19,7 @@ CRITERION_short := --warm-up-time 0.1 --measurement-time 0.3 --sample-size 10
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(CURDIR)/target/tools/usr/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench matrix fmt lint deny check-fresh fuzz clean
+.PHONY: help run test bench matrix fmt lint deny check-package check-fresh release rpm rpm-vm deb prove-release image fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -31,7 +31,7 @@ run: ## install what is missing, build, start the daemon in the foreground under
 
 test: ## install what is missing, then every check and every test; what CI runs
 	@packaging/bootstrap.sh test
-	@$(MAKE) --no-print-directory lint deny
+	@$(MAKE) --no-print-directory lint deny check-package
 	cargo build --locked --profile $(PROFILE) --workspace --bins
 	cargo test --locked --profile $(PROFILE) --workspace
 	@PROFILE=$(PROFILE) tests/matrix/run.sh $(KERNELS)
@@ -62,14 +62,38 @@ lint: ## formatting, clippy without a warning, shell scripts
 	cargo fmt --all --check
 	clang-format --dry-run -Werror $(C_SOURCES)
 	cargo clippy --locked --profile $(PROFILE) --workspace --all-targets -- -D warnings
-	shellcheck .ci/run packaging/*.sh tests/matrix/*.sh bpf/vmlinux/*.sh
+	shellcheck -x .ci/run packaging/*.sh packaging/*/*.sh packaging/deb/* tests/matrix/*.sh bpf/vmlinux/*.sh
 
 deny: ## licences, bans and sources of the dependencies
 	cargo deny --locked check --hide-inclusion-graph bans licenses sources
 	@echo "deny: advisories NOT checked here (their database is fetched from the network): cargo deny check advisories"
 
+check-package: ## the unit's exposure and syntax, the spec
+	@packaging/check.sh
+
 check-fresh: ## prove `make run` and `make test` in a fresh Debian root (as root; about 2 GiB under a temporary folder)
 	packaging/fresh-root.sh
+
+release: ## the programs for glibc 2.31 and newer, stripped, in target/package (as root; builds in a Debian 11 root)
+	@packaging/bootstrap.sh package
+	@packaging/release.sh $(TARGET)
+
+rpm: release ## gopherd and gopherd-debuginfo as rpm, in target/package
+	@packaging/rpm.sh $(TARGET)
+	rpmlint --config packaging/rpm/rpmlint.toml $(TARGET)/package/*.rpm
+
+rpm-vm: rpm deb ## the rpm's life in an emulated machine with systemd: install, use, upgrade, erase; the deb's in short (about 5 minutes)
+	@packaging/rpm-vm.sh $(TARGET)
+
+deb: release ## the same as deb
+	@packaging/deb.sh $(TARGET)
+
+prove-release: deb ## start the deb's daemon in a Debian 11 root that has nothing else
+	@packaging/prove-release.sh $(TARGET)
+
+IMAGE_FLAGS ?=
+image: release ## container image gopherd:latest, with podman or docker (IMAGE_FLAGS='--build-arg BASE=…')
+	@packaging/image.sh $(TARGET) $(IMAGE_FLAGS)
 
 fuzz: ## each fuzz target for FUZZ_SECONDS=60 (needs a nightly toolchain and g++; installs cargo-fuzz)
 	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what a machine lacks to build and try gopherd (`run`), to compare its speed (`bench`) or to test it
-# as well (`test`).
+# Installs what a machine lacks to build and try gopherd (`run`), to compare its speed (`bench`), to test it as well
+# (`test`) or to make its packages (`package`).
 #
 # On Debian and Ubuntu it installs the missing packages and nothing else; elsewhere it names them. With
 # everything in place it asks no package manager anything and ends within a fraction of a second.
@@ -26,8 +26,8 @@ at_least() {
 }
 
 case $what in
-run | bench | test) ;;
-*) die "usage: $0 run|bench|test" ;;
+run | bench | test | package) ;;
+*) die "usage: $0 run|bench|test|package" ;;
 esac
 
 # ---- what is missing -------------------------------------------------------------------------------------
@@ -82,9 +82,21 @@ if [ "$what" = test ]; then
 	need runc runc runc
 	need dockerd docker.io moby-engine
 	[ -x /bin/busybox ] || [ -x /usr/bin/busybox ] || missing="$missing busybox-static:busybox"
+	need systemd-analyze systemd systemd
+	need rpmspec rpm rpm-build
+	need rpmlint rpmlint rpmlint
 	have promtool || unpack="$unpack prometheus"
 fi
-if [ "$what" != run ]; then
+if [ "$what" = package ]; then
+	need objcopy binutils binutils
+	need mmdebstrap mmdebstrap mmdebstrap
+	need rpmbuild rpm rpm-build
+	need rpmlint rpmlint rpmlint
+	need dpkg-deb dpkg dpkg
+	need qemu-system-x86_64 qemu-system-x86 qemu-system-x86
+	need cpio cpio cpio
+fi
+if [ "$what" = bench ] || [ "$what" = test ]; then
 	have prometheus-node-exporter || unpack="$unpack prometheus-node-exporter"
 fi
 
