@@ -182,6 +182,12 @@ fn advice(item: &ProbeItem, document: &ProbeDocument) -> Vec<Advice> {
             Some(format!("gopher-ctl probe set {feature} '{{\"blacklist\":{{}}}}'")),
         );
     }
+    for sub in &item.sub_probes {
+        let unset = |key: &&String| !document.config.params.contains_key(key.as_str());
+        if let Some(key) = sub.needs_param.as_ref().filter(unset) {
+            say(format!("Idle until the parameter {key} is set: {}.", sub.name), None);
+        }
+    }
     if document.status.lost.get("queue").is_some_and(|lost| *lost > 0) {
         say(
             "Batches were dropped because the daemon did not keep up: raise report_period or narrow the scope."

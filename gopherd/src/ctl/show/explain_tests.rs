@@ -10,6 +10,7 @@ fn sub(name: &str, missing: &[&str], needs_scope: bool) -> SubProbeItem {
         summary: "Something that is told in quite a number of words, more than fit into a line.".into(),
         default: true,
         needs_scope,
+        needs_param: None,
         available: missing.is_empty(),
         missing: missing.iter().map(|&text| text.to_owned()).collect(),
     }
