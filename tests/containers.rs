@@ -228,6 +228,11 @@ fn crowd(one: impl Fn(usize) + Sync) {
     });
 }
 
+/// Its name. All containerds of a host keep the state of their containers in one folder, by name.
+fn short(n: usize) -> String {
+    format!("short{n}-{}", std::process::id())
+}
+
 #[test]
 fn two_hundred_containers_that_live_for_a_fifth_of_a_second_are_all_seen() {
     let dir = home();
@@ -235,7 +240,7 @@ fn two_hundred_containers_that_live_for_a_fifth_of_a_second_are_all_seen() {
     let root = rootfs(dir.path());
     let watched = watch(&Sockets { containerd: vec![containerd.socket()], ..Sockets::default() });
     crowd(|n| {
-        let name = format!("short{n}");
+        let name = short(n);
         let sleep = ["/bin/busybox", "sleep", "0.2"];
         let root = root.to_str().expect("a path of ASCII");
         containerd.must("default", &[&["run", "--rm", "--rootfs", root, &name][..], &sleep[..]].concat());
@@ -244,7 +249,7 @@ fn two_hundred_containers_that_live_for_a_fifth_of_a_second_are_all_seen() {
     assert_eq!(watched.started("containerd"), SHORT_LIVED);
     assert_eq!(watched.registry.counts().losses(), [].into());
     for n in 0..SHORT_LIVED {
-        let name = format!("short{n}");
+        let name = short(n);
         assert_eq!(watched.known(&name).and_then(|c| c.name.clone()).as_deref(), Some(name.as_str()));
         assert!(watched.first_process(&name) > 1);
     }
@@ -337,7 +342,7 @@ fn the_daemon_says_which_runtimes_answer_and_counts_what_they_told() {
     let problems = daemon.socket().get("/readyz").expect(200).json()["problems"].to_string();
     assert!(problems.contains(&absent) && !problems.contains(&socket), "{problems}");
 
-    containerd.run(&root, "demo", "600");
+    containerd.run(&root, "shown", "600");
     let of = [("runtime", "containerd")];
     let scrape = daemon.scrape_until("the container", |scrape| {
         (scrape.value("gopherd_containers", &of) == Some(1.0)).then(|| scrape.clone())
@@ -361,7 +366,7 @@ fn the_daemon_says_which_runtimes_answer_and_counts_what_they_told() {
     daemon.scrape_until("its return", |scrape| {
         (scrape.value("gopherd_container_runtime_up", &up) == Some(1.0)).then_some(())
     });
-    containerd.remove("default", "demo");
+    containerd.remove("default", "shown");
     daemon.scrape_until("the end of the container", |scrape| {
         scrape.value("gopherd_containers", &of).is_none().then_some(())
     });
