@@ -85,6 +85,11 @@ if [ "$what" = test ]; then
 	need systemd-analyze systemd systemd
 	need rpmspec rpm rpm-build
 	need rpmlint rpmlint rpmlint
+	need bpftool bpftool bpftool
+	need iptables iptables iptables-nft
+	# The servers that tcp is tested with; tests start them by themselves, on ports of their own.
+	need redis-server redis-server redis
+	need nginx nginx-light nginx
 	have promtool || unpack="$unpack prometheus"
 fi
 if [ "$what" = package ]; then

@@ -77,22 +77,6 @@ pub(crate) static PLANNED: &[&Descriptor] = &[
         params![L7_PROTOCOL, SUPPORT_SSL, CLUSTER_IP_BACKEND],
     ),
     &planned(
-        "tcp",
-        "State, round trip, windows and losses of TCP connections.",
-        Processes,
-        &[
-            sub("tcp_abnormal", "Retransmissions, drops, resets and time-outs."),
-            sub("tcp_windows", "Windows and bytes in flight."),
-            sub("tcp_rtt", "Round trip times."),
-            sub("tcp_stats", "Bytes and segments."),
-            sub("tcp_sockbuf", "Socket buffer sizes."),
-            sub("tcp_rate", "Retransmission and delayed acknowledgement timers."),
-            sub("tcp_srtt", "Round trip time at connect."),
-            sub("tcp_delay", "Delay between the network and the application."),
-        ],
-        params![SAMPLE_PERIOD, CLUSTER_IP_BACKEND, REPORT_CPORT, RINGBUF_MAP_SIZE, DEV_NAME],
-    ),
-    &planned(
         "socket",
         "Connection set-up, listen queues and errors of TCP and UDP sockets.",
         Processes,

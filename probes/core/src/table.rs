@@ -84,7 +84,7 @@ pub struct Table {
     pub name: &'static str,
     /// Entity: the middle of the metric name.
     pub entity: &'static str,
-    /// The sub-probe that fills it; empty for a feature without sub-probes.
+    /// The sub-probe that fills it; empty for a feature without sub-probes, and when several fill it.
     pub sub_probe: &'static str,
     /// Names of the key labels, in order.
     pub keys: &'static [&'static str],

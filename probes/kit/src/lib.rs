@@ -9,6 +9,7 @@ pub mod bpf;
 pub mod kept;
 pub mod kernel;
 pub mod link;
+pub mod netlink;
 pub mod privilege;
 pub mod scan;
 pub mod stat;

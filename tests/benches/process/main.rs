@@ -16,6 +16,7 @@ mod process_table;
 mod report;
 mod resident;
 mod scrape;
+mod tcp;
 
 use report::Report;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,7 +40,7 @@ impl Length {
 /// A part of the run, and what does it.
 type Part = (&'static str, fn(Length, &mut Report));
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     ("functions", functions::measure),
     ("latency", latency::measure),
     ("scrape", scrape::measure),
@@ -47,9 +48,13 @@ const PARTS: [Part; 7] = [
     ("process table", process_table::measure),
     ("containers", containers::measure),
     ("flood", flood::measure),
+    ("tcp", tcp::measure),
 ];
 
 fn main() -> ExitCode {
+    if tcp::hold_if_asked() {
+        return ExitCode::SUCCESS;
+    }
     let length = match std::env::var("BENCH").as_deref() {
         Ok("short") => Length::Short,
         _ => Length::Full,

@@ -18,7 +18,7 @@ const PERIOD: Duration = Duration::from_secs(5);
 /// Adds the cost of a process, and each thread's part in it.
 pub(crate) fn measure(length: Length, report: &mut Report) {
     let setup = Setup::new();
-    let sleepers = sleepers(&setup);
+    let sleepers = sleepers(&setup, NAME, PROCESSES);
     let daemon = setup.start();
     let order = json!({
         "cmd": {"probe": ["proc"]}, "snoopers": {"proc_name": [{"comm": format!("^{NAME}$")}]},
@@ -61,10 +61,10 @@ fn per_process(time: Duration, periods: u32) -> f64 {
     time.as_secs_f64() * 1e6 / f64::from(periods) / PROCESSES as f64
 }
 
-/// Processes that do nothing, under a name of their own.
-fn sleepers(setup: &Setup) -> Vec<Background> {
+/// So many processes that do nothing, under a name of their own.
+pub(crate) fn sleepers(setup: &Setup, name: &str, count: usize) -> Vec<Background> {
     let found = command("sleep").get_program().to_owned();
-    let own = setup.path(NAME);
+    let own = setup.path(name);
     std::fs::copy(found, &own).expect("a copy of sleep");
     let log = setup.path("sleepers.log");
     let start = |_| {
@@ -72,5 +72,5 @@ fn sleepers(setup: &Setup) -> Vec<Background> {
         program.arg("900");
         Background::start(program, &log)
     };
-    (0..PROCESSES).map(start).collect()
+    (0..count).map(start).collect()
 }

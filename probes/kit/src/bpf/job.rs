@@ -22,7 +22,7 @@ pub struct Job {
     pub name: &'static str,
     /// The sub-probes that cannot do without it; the programs are attached while one of them runs.
     pub sub_probes: &'static [&'static str],
-    /// The same for sub-probes that only get more of it: without it they run and say nothing.
+    /// The same for sub-probes that only get more of it: without it they run, and lack what the job is named after.
     pub helps: &'static [&'static str],
     /// In order of preference.
     pub ways: &'static [Way],
@@ -130,6 +130,9 @@ impl Plan {
                     outcome.miss(sub_probe, reason.clone());
                 }
             }
+            for sub_probe in choice.job.helps {
+                outcome.lack(sub_probe, format!("{}: {}", choice.job.name, reasons.join("; ")));
+            }
         }
         outcome
     }
@@ -193,7 +196,11 @@ mod tests {
     fn a_sub_probe_names_what_each_way_lacks_and_one_that_it_only_helps_runs() {
         let wanted: SubProbes = ["abnormal", "rtt"].into_iter().collect();
         let plan = plan(&[FENTRY, KPROBE], &[]);
-        assert_eq!(plan.outcome(&wanted).missing(), ["abnormal: fentry: no", "abnormal: kprobe: no"]);
+        assert_eq!(
+            plan.outcome(&wanted).missing(),
+            ["abnormal: fentry: no", "abnormal: kprobe: no", "rtt: drops: fentry: no; kprobe: no"]
+        );
+        assert!(!plan.outcome(&["rtt"].into_iter().collect()).none_runs());
         assert_eq!(plan.undone().map(|(job, _)| job).collect::<Vec<_>>(), ["drops"]);
     }
 
