@@ -93,13 +93,6 @@ pub(crate) static PLANNED: &[&Descriptor] = &[
         params![SAMPLE_PERIOD, CLUSTER_IP_BACKEND, REPORT_CPORT, RINGBUF_MAP_SIZE, DEV_NAME],
     ),
     &planned(
-        "socket",
-        "Connection set-up, listen queues and errors of TCP and UDP sockets.",
-        Processes,
-        &[sub("tcp_socket", "TCP endpoints."), sub("udp_socket", "UDP endpoints.")],
-        params![RINGBUF_MAP_SIZE, CLUSTER_IP_BACKEND],
-    ),
-    &planned(
         "io",
         "Latency, errors and volume of block devices.",
         Host,

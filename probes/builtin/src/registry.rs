@@ -4,6 +4,8 @@ use probe_core::Descriptor;
 
 #[path = "baseinfo/mod.rs"]
 mod baseinfo;
+#[path = "socket/mod.rs"]
+mod socket;
 
 /// The features that are built, one folder each.
-pub(crate) static REGISTRY: &[&Descriptor] = &[&baseinfo::DESCRIPTOR];
+pub(crate) static REGISTRY: &[&Descriptor] = &[&baseinfo::DESCRIPTOR, &socket::DESCRIPTOR];

@@ -16,6 +16,7 @@ mod process_table;
 mod report;
 mod resident;
 mod scrape;
+mod socket;
 
 use report::Report;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,7 +40,7 @@ impl Length {
 /// A part of the run, and what does it.
 type Part = (&'static str, fn(Length, &mut Report));
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     ("functions", functions::measure),
     ("latency", latency::measure),
     ("scrape", scrape::measure),
@@ -47,6 +48,7 @@ const PARTS: [Part; 7] = [
     ("process table", process_table::measure),
     ("containers", containers::measure),
     ("flood", flood::measure),
+    ("socket", socket::measure),
 ];
 
 fn main() -> ExitCode {
