@@ -76,6 +76,10 @@ if [ "$what" = test ]; then
 	need zstd zstd zstd
 	need gzip gzip gzip
 	need shellcheck shellcheck ShellCheck
+	need bpftool bpftool bpftool
+	# The servers that socket is tested with; tests start them by themselves, on ports of their own.
+	need redis-server redis-server redis
+	need nginx nginx-light nginx
 	# Real container runtimes for the tests of containers, and busybox for their image. They need their libraries and
 	# each other, so they are installed; on a machine with systemd they start, and the tests leave those alone.
 	need containerd containerd containerd

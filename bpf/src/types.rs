@@ -5,7 +5,7 @@
 
 use crate::home;
 use anyhow::{Context as _, Result, anyhow};
-use bindgen::callbacks::{DeriveInfo, ParseCallbacks};
+use bindgen::callbacks::{DeriveInfo, DeriveTrait, ImplementsTrait, ParseCallbacks};
 use std::path::Path;
 
 /// What each struct derives, besides bindgen's Clone, Copy, Debug and Default.
@@ -13,6 +13,11 @@ use std::path::Path;
 struct Zerocopy;
 
 impl ParseCallbacks for Zerocopy {
+    fn blocklisted_type_implements_trait(&self, _: &str, _: DeriveTrait) -> Option<ImplementsTrait> {
+        // Those of the kit, which derive the same; without this a struct that has one of them derives nothing.
+        Some(ImplementsTrait::Yes)
+    }
+
     fn add_derives(&self, _: &DeriveInfo<'_>) -> Vec<String> {
         ["FromBytes", "Immutable", "IntoBytes", "KnownLayout"].map(|name| format!("zerocopy::{name}")).into()
     }

@@ -41,6 +41,33 @@ static __always_inline uint16_t gopher_sk_type(const struct sock *sk)
 	return BPF_CORE_READ_BITFIELD_PROBED(sk, sk_type);
 }
 
+/*
+ * Segments or datagrams that a socket has dropped. From 6.18 on some sockets (UDP's) count them by memory
+ * node, in two counters a node apart.
+ */
+struct numa_drop_counters___from_6_18 {
+	atomic_t drops0;
+	atomic_t drops1;
+} __attribute__((preserve_access_index));
+
+struct sock___from_6_18 {
+	struct numa_drop_counters___from_6_18 *sk_drop_counters;
+} __attribute__((preserve_access_index));
+
+static __always_inline uint64_t gopher_sk_drops(const struct sock *sk)
+{
+	const struct sock___from_6_18 *newer = (const void *)sk;
+	struct numa_drop_counters___from_6_18 *counters;
+
+	if (bpf_core_field_exists(newer->sk_drop_counters)) {
+		counters = BPF_CORE_READ(newer, sk_drop_counters);
+		if (counters)
+			return (uint64_t)BPF_CORE_READ(counters, drops0.counter) +
+			       BPF_CORE_READ(counters, drops1.counter);
+	}
+	return BPF_CORE_READ(sk, sk_drops.counter);
+}
+
 /* Nanoseconds in a clock tick of /proc/<pid>/stat: USER_HZ is 100 on both architectures. */
 #define GOPHER_TICK_NS 10000000ULL
 

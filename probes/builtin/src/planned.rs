@@ -77,13 +77,6 @@ pub(crate) static PLANNED: &[&Descriptor] = &[
         params![L7_PROTOCOL, SUPPORT_SSL, CLUSTER_IP_BACKEND],
     ),
     &planned(
-        "socket",
-        "Connection set-up, listen queues and errors of TCP and UDP sockets.",
-        Processes,
-        &[sub("tcp_socket", "TCP endpoints."), sub("udp_socket", "UDP endpoints.")],
-        params![RINGBUF_MAP_SIZE, CLUSTER_IP_BACKEND],
-    ),
-    &planned(
         "io",
         "Latency, errors and volume of block devices.",
         Host,

@@ -4,8 +4,10 @@ use probe_core::Descriptor;
 
 #[path = "baseinfo/mod.rs"]
 mod baseinfo;
+#[path = "socket/mod.rs"]
+mod socket;
 #[path = "tcp/mod.rs"]
 mod tcp;
 
 /// The features that are built, one folder each.
-pub(crate) static REGISTRY: &[&Descriptor] = &[&baseinfo::DESCRIPTOR, &tcp::DESCRIPTOR];
+pub(crate) static REGISTRY: &[&Descriptor] = &[&baseinfo::DESCRIPTOR, &socket::DESCRIPTOR, &tcp::DESCRIPTOR];

@@ -17,6 +17,7 @@ mod report;
 mod resident;
 mod scrape;
 mod tcp;
+mod socket;
 
 use report::Report;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,7 +41,7 @@ impl Length {
 /// A part of the run, and what does it.
 type Part = (&'static str, fn(Length, &mut Report));
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     ("functions", functions::measure),
     ("latency", latency::measure),
     ("scrape", scrape::measure),
@@ -49,6 +50,7 @@ const PARTS: [Part; 8] = [
     ("containers", containers::measure),
     ("flood", flood::measure),
     ("tcp", tcp::measure),
+    ("socket", socket::measure),
 ];
 
 fn main() -> ExitCode {

@@ -1,8 +1,8 @@
 //! The kernel's type information (BTF), read when first asked and dropped with the questions: it is 6 MB.
 
 use super::sys;
-use libbpf_rs::btf::types::Composite;
-use libbpf_rs::btf::{Btf, TypeId};
+use libbpf_rs::btf::types::{Composite, FuncProto};
+use libbpf_rs::btf::{Btf, BtfType, TypeId};
 use libbpf_rs::libbpf_sys::{
     BTF_KIND_ENUM, BTF_KIND_ENUM64, BTF_KIND_FUNC, BTF_KIND_STRUCT, BTF_KIND_TYPEDEF, BTF_KIND_UNION,
 };
@@ -81,6 +81,15 @@ impl Types {
     /// The id by which a `tp_btf` program names the tracepoint.
     pub(super) fn tracepoint(&self, name: &str) -> Option<u32> {
         self.find(&format!("btf_trace_{name}"), BTF_KIND_TYPEDEF)
+    }
+
+    /// How many arguments a tracepoint hands to its programs.
+    pub(super) fn tracepoint_arguments(&self, name: &str) -> Option<usize> {
+        let id = TypeId::from(self.tracepoint(name)?);
+        // typedef void (*btf_trace_x)(void *, …): the first argument is the tracepoint's own.
+        let pointer = self.0.type_by_id::<BtfType<'_>>(id)?.next_type()?;
+        let function: FuncProto<'_> = pointer.next_type()?.try_into().ok()?;
+        function.len().checked_sub(1)
     }
 
     /// The id by which a program names a function of the kernel.

@@ -18,6 +18,8 @@ pub enum Requirement {
     Field(&'static str, &'static str),
     /// A tracepoint that `tp_btf` and `raw_tp` programs attach to, by its name without the group.
     Tracepoint(&'static str),
+    /// A tracepoint that hands at least so many arguments to its programs: later kernels append some.
+    TracepointArguments(&'static str, usize),
     /// A function that `fentry` and `fexit` programs attach to.
     Function(&'static str),
     /// A way to attach.
@@ -104,6 +106,7 @@ impl fmt::Display for Requirement {
             Self::Type(name) => write!(f, "kernel type {name}"),
             Self::Field(name, member) => write!(f, "kernel field {name}.{member}"),
             Self::Tracepoint(name) => write!(f, "tracepoint {name}"),
+            Self::TracepointArguments(name, count) => write!(f, "tracepoint {name} with {count} arguments"),
             Self::Function(name) => write!(f, "kernel function {name}"),
             Self::Attach(kind) => write!(f, "{kind}"),
             Self::Helper(helper) => write!(f, "BPF helper {}", helper.name()),
@@ -155,6 +158,10 @@ pub(super) fn answer(requirement: Requirement, env: &Env, types: &mut TypeInfo<'
             types.get()?.has_field(name, member).then_some(()).ok_or_else(absent)
         }
         Requirement::Tracepoint(name) => types.get()?.tracepoint(name).map(|_| ()).ok_or_else(absent),
+        Requirement::TracepointArguments(name, count) => {
+            let given = types.get()?.tracepoint_arguments(name);
+            given.filter(|given| *given >= count).map(|_| ()).ok_or_else(absent)
+        }
         Requirement::Function(name) => types.get()?.function(name).map(|_| ()).ok_or_else(absent),
         Requirement::Attach(kind) => attach::attempt(kind, env, types),
         Requirement::Helper(helper) => {
