@@ -57,6 +57,9 @@ fn a_client_certificate_may_what_client_roles_give_it() {
         ("robot", Some("spiffe://example/deploy"), 200, 200),
         ("eye", Some("watch.example"), 200, 403),
         ("other", Some("else.example"), 403, 403),
+        // Written like the names of others.
+        ("CN=ops", None, 403, 403),
+        ("case", Some("spiffe://example/DEPLOY"), 403, 403),
     ] {
         let pair =
             authority.issue(name, (-1, 30), |params| params.subject_alt_names.extend(alternative.map(san)));

@@ -322,6 +322,10 @@ fn without_usable_files_the_daemon_does_not_start_and_says_what_to_do() {
     let world = World::new();
     let other = world.authority.server("other").write(&world.setup.path(""), "other");
     let missing = world.setup.path("missing.pem");
+    // As when the file of all authorities is named: no client would read so much.
+    let many = world.setup.path("many.pem");
+    let server = fs::read_to_string(&world.files.cert).expect("the server's certificate");
+    fs::write(&many, server.repeat(500)).expect("written");
     let with =
         |cert: &Path, key: &Path, ca: Option<&Path>| tls(&Paths { cert: cert.into(), key: key.into() }, ca);
     let (cert, key) = (world.files.cert.as_path(), world.files.key.as_path());
@@ -334,6 +338,7 @@ fn without_usable_files_the_daemon_does_not_start_and_says_what_to_do() {
             "rest_api_server.private_key: /other.key is not the key of the certificate in ",
         ),
         (with(key, key, None), "rest_api_server.cert_file: /server.key has no certificate; "),
+        (with(&many, key, None), "rest_api_server.cert_file: /many.pem has 500 certificates, more than "),
         (
             with(cert, cert, None),
             "rest_api_server.private_key: /server.crt has no private key that can be used; ",

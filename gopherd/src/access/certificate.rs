@@ -4,7 +4,7 @@
 
 use super::audit::boundary;
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use x509_parser::extensions::GeneralName;
 use x509_parser::objects::{oid_registry, oid2abbrev};
@@ -22,9 +22,41 @@ pub struct Holder {
     pub subject: Arc<str>,
     /// The common names of the subject.
     pub common_names: Vec<String>,
-    /// The subject alternative names: DNS names, URIs, e-mail addresses as they stand, IP addresses as usually
-    /// written.
-    pub alternative_names: Vec<String>,
+    /// The subject alternative names.
+    pub alternative_names: Vec<AlternativeName>,
+}
+
+/// A subject alternative name. The kinds are kept apart: an authority that lets its users choose their e-mail
+/// address does not let them choose a URI with the same text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AlternativeName {
+    /// A DNS name, in lower case, as it has none.
+    Dns(String),
+    /// A URI as it stands.
+    Uri(String),
+    /// An e-mail address as it stands.
+    Email(String),
+    /// An address.
+    Ip(IpAddr),
+}
+
+impl AlternativeName {
+    /// The name that an operator means by `text`; its form says of which kind it is.
+    pub fn of(text: &str) -> Self {
+        if let Ok(address) = text.parse() {
+            Self::Ip(address)
+        } else if text.contains(':') {
+            Self::Uri(text.to_owned())
+        } else if text.contains('@') {
+            Self::Email(text.to_owned())
+        } else {
+            Self::dns(text)
+        }
+    }
+
+    fn dns(text: &str) -> Self {
+        Self::Dns(text.to_ascii_lowercase())
+    }
 }
 
 /// When a certificate holds, in seconds since 1970.
@@ -57,18 +89,19 @@ pub fn validity(der: &[u8]) -> Option<Validity> {
     Some(Validity { from: validity.not_before.timestamp(), until: validity.not_after.timestamp() })
 }
 
-fn alternative_name(name: &GeneralName<'_>) -> Option<String> {
-    match name {
-        GeneralName::DNSName(text) | GeneralName::URI(text) | GeneralName::RFC822Name(text) => {
-            Some((*text).to_owned())
-        }
+fn alternative_name(name: &GeneralName<'_>) -> Option<AlternativeName> {
+    let address = match name {
+        GeneralName::DNSName(text) => return Some(AlternativeName::dns(text)),
+        GeneralName::URI(text) => return Some(AlternativeName::Uri((*text).to_owned())),
+        GeneralName::RFC822Name(text) => return Some(AlternativeName::Email((*text).to_owned())),
         GeneralName::IPAddress(bytes) => match bytes.len() {
-            4 => <[u8; 4]>::try_from(*bytes).ok().map(|octets| Ipv4Addr::from(octets).to_string()),
-            16 => <[u8; 16]>::try_from(*bytes).ok().map(|octets| Ipv6Addr::from(octets).to_string()),
+            4 => <[u8; 4]>::try_from(*bytes).ok().map(|octets| Ipv4Addr::from(octets).into()),
+            16 => <[u8; 16]>::try_from(*bytes).ok().map(|octets| Ipv6Addr::from(octets).into()),
             _ => None,
         },
         _ => None,
-    }
+    };
+    address.map(AlternativeName::Ip)
 }
 
 /// RFC 4514: relative names from the last to the first, `+` inside one, `,` between them.
@@ -157,7 +190,7 @@ mod tests {
             params.distinguished_name.push(DnType::CommonName, "#prometheus ");
             let text = |text: &str| Ia5String::try_from(text).expect("ASCII");
             params.subject_alt_names = vec![
-                SanType::DnsName(text("scraper.example")),
+                SanType::DnsName(text("Scraper.example")),
                 SanType::URI(text("spiffe://example/scraper")),
                 SanType::Rfc822Name(text("ops@example.org")),
                 SanType::IpAddress("192.0.2.7".parse().expect("an address")),
@@ -169,7 +202,23 @@ mod tests {
         assert_eq!(holder.common_names, ["#prometheus "]);
         let names =
             ["scraper.example", "spiffe://example/scraper", "ops@example.org", "192.0.2.7", "2001:db8::7"];
-        assert_eq!(holder.alternative_names, names);
+        assert_eq!(holder.alternative_names, names.map(AlternativeName::of));
+    }
+
+    #[test]
+    fn a_name_is_of_the_kind_that_its_form_says() {
+        use AlternativeName::{Dns, Email, Ip, Uri};
+        let ip = |text: &str| Ip(text.parse().expect("an address"));
+        for (text, name) in [
+            ("OPS.example", Dns("ops.example".into())),
+            ("spiffe://example/OPS", Uri("spiffe://example/OPS".into())),
+            ("urn:x:ops@example", Uri("urn:x:ops@example".into())),
+            ("Ops@example.org", Email("Ops@example.org".into())),
+            ("192.0.2.7", ip("192.0.2.7")),
+            ("2001:DB8::7", ip("2001:db8::7")),
+        ] {
+            assert_eq!(AlternativeName::of(text), name, "{text}");
+        }
     }
 
     #[test]

@@ -1,20 +1,25 @@
 //! What a client certificate allows, by `rest_api_server.client_roles`.
 
-use super::certificate::Holder;
+use super::certificate::{AlternativeName, Holder};
 use crate::config::{ClientRole, Role};
 
-/// The role of the first entry that fits the holder, in the file's order. A `subject` is the whole subject as
-/// RFC 4514 writes it, or a common name; a `san` is one of the alternative names, DNS names without case.
+/// The role of the first entry that fits the holder, in the file's order. A `subject` with a `=` is the whole subject
+/// as RFC 4514 writes it, one without is a common name; a `san` is one of the alternative names, of the kind that
+/// its form says.
 pub fn role(roles: &[ClientRole], holder: &Holder) -> Option<Role> {
     roles.iter().find(|entry| fits(entry, holder)).map(|entry| entry.role)
 }
 
 fn fits(entry: &ClientRole, holder: &Holder) -> bool {
     if entry.subject.is_empty() {
-        return !entry.san.is_empty()
-            && holder.alternative_names.iter().any(|name| name.eq_ignore_ascii_case(&entry.san));
+        return !entry.san.is_empty() && holder.alternative_names.contains(&AlternativeName::of(&entry.san));
     }
-    *entry.subject == *holder.subject || holder.common_names.contains(&entry.subject)
+    // Never both: a common name is free text, and may read like the whole subject of somebody else.
+    if entry.subject.contains('=') {
+        *entry.subject == *holder.subject
+    } else {
+        holder.common_names.contains(&entry.subject)
+    }
 }
 
 #[cfg(test)]
@@ -30,7 +35,9 @@ mod tests {
         let holder = Holder {
             subject: "CN=ops,O=Example".into(),
             common_names: vec!["ops".into()],
-            alternative_names: vec!["ops.example".into(), "spiffe://example/ops".into(), "192.0.2.7".into()],
+            alternative_names: ["ops.example", "spiffe://example/ops", "192.0.2.7"]
+                .map(AlternativeName::of)
+                .into(),
         };
         let (read, write) = (Role::Read, Role::Write);
         for (roles, wanted) in [
@@ -41,6 +48,7 @@ mod tests {
             (vec![entry("OPS", "", write)], None),
             (vec![entry("", "OPS.example", write)], Some(write)),
             (vec![entry("", "spiffe://example/ops", read)], Some(read)),
+            (vec![entry("", "spiffe://example/OPS", write)], None),
             (vec![entry("", "192.0.2.7", write)], Some(write)),
             (vec![entry("", "ops", write)], None),
             (vec![entry("", "", write)], None),
@@ -50,6 +58,27 @@ mod tests {
             ),
         ] {
             assert_eq!(role(&roles, &holder), wanted, "{roles:?}");
+        }
+    }
+
+    #[test]
+    fn free_text_in_a_certificate_does_not_pass_for_a_name_of_another_kind() {
+        let holder = Holder {
+            subject: r"CN=CN\=ops\,O=Example".into(),
+            common_names: vec!["CN=ops,O=Example".into()],
+            alternative_names: vec![
+                AlternativeName::Email("spiffe://example/ops".into()),
+                AlternativeName::Dns("192.0.2.7".into()),
+                AlternativeName::Uri("ops.example".into()),
+            ],
+        };
+        for roles in [
+            entry("CN=ops,O=Example", "", Role::Write),
+            entry("", "spiffe://example/ops", Role::Write),
+            entry("", "192.0.2.7", Role::Write),
+            entry("", "ops.example", Role::Write),
+        ] {
+            assert_eq!(role(std::slice::from_ref(&roles), &holder), None, "{roles:?}");
         }
     }
 

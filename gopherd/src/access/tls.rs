@@ -23,6 +23,9 @@ use std::sync::Arc;
 /// Largest file of certificates or keys, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 
+/// Largest chain that a listener shows, in bytes of certificates. Clients refuse more, OpenSSL beyond 100 KiB.
+const MAX_CHAIN: usize = 64 << 10;
+
 /// What a listener shows and accepts at one time.
 #[derive(Debug)]
 pub(super) struct Identity {
@@ -128,7 +131,7 @@ impl ClientCertVerifier for Tls {
 
 /// Reads the files of a listener; every fault is named with its key, path, problem and way out.
 pub(super) fn load(files: &Files) -> Result<Identity, CredentialsError> {
-    let chain = chain(&files.cert_file).map_err(|problem| {
+    let chain = chain(&files.cert_file).and_then(showable).map_err(|problem| {
         files.fault(
             "cert_file",
             &files.cert_file,
@@ -191,6 +194,17 @@ fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
         Ok(all) if all.is_empty() => Err("has no certificate".to_owned()),
         Ok(all) => Ok(all),
         Err(error) => Err(format!("is damaged: {error}")),
+    }
+}
+
+/// A chain that clients take. A file of all authorities, named by mistake, is none.
+fn showable(chain: Vec<CertificateDer<'static>>) -> Result<Vec<CertificateDer<'static>>, String> {
+    let bytes: usize = chain.iter().map(|certificate| certificate.len()).sum();
+    let number = chain.len();
+    if bytes <= MAX_CHAIN {
+        Ok(chain)
+    } else {
+        Err(format!("has {number} certificates, more than clients take"))
     }
 }
 

@@ -34,12 +34,21 @@ impl Tokens {
     /// Reads a file's text; every fault is named with its line, and then nothing is used.
     pub fn parse(text: &[u8]) -> Result<Self, Vec<String>> {
         let text = std::str::from_utf8(text).map_err(|_| vec!["it is not UTF-8 text".to_owned()])?;
-        let (mut tokens, mut faults, mut names) = (Vec::new(), Vec::new(), HashSet::new());
+        let (mut tokens, mut faults) = (Vec::new(), Vec::new());
+        let (mut names, mut digests) = (HashSet::new(), HashSet::new());
         let lines = text.lines().map(str::trim).enumerate();
         for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
             match parse_line(line) {
                 Ok(token) if !names.insert(Arc::clone(&token.name)) => {
                     faults.push(format!("line {}: the name {} stands there twice", number + 1, token.name));
+                }
+                // Which of the two it is, and so what it may, could not be told.
+                Ok(token) if !digests.insert(token.sha256) => {
+                    faults.push(format!(
+                        "line {}: the token of {} stands there twice",
+                        number + 1,
+                        token.name
+                    ));
                 }
                 Ok(token) => tokens.push(token),
                 Err(problem) => faults.push(format!("line {}: {problem}", number + 1)),
@@ -145,6 +154,9 @@ mod tests {
         assert_eq!(lines, ["line 2", "line 3", "line 4", "line 5", "line 6"]);
         assert!(!faults.concat().contains("hunter2"), "{faults:?}");
         assert_eq!(Tokens::parse(b"\xff").expect_err("no text"), ["it is not UTF-8 text"]);
+        let twice = format!("ci write {SECRET}\neye read {SECRET}\n");
+        let faults = Tokens::parse(twice.as_bytes()).expect_err("which role is it?");
+        assert_eq!(faults, ["line 2: the token of eye stands there twice"]);
         let many: String = (0..=MAX_TOKENS).map(|n| format!("t{n} read {SECRET}\n")).collect();
         assert!(Tokens::parse(many.as_bytes()).expect_err("too many").concat().contains("more than 256"));
     }

@@ -6,7 +6,7 @@ use super::parts::Parts;
 use super::query;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use gopher_api::Ready;
+use gopher_api::{Ready, ReadyProblem};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -45,7 +45,11 @@ pub(super) async fn healthz() -> HttpResponse {
 ))]
 pub(super) async fn readyz(request: HttpRequest, parts: web::Data<Parts>) -> Result<HttpResponse, Refusal> {
     let ReadyQuery { strict } = query::parse(&request)?;
-    let document = parts.readiness.document();
+    let mut document = parts.readiness.document();
+    let of_features = parts.manager.views().problems();
+    document
+        .problems
+        .extend(of_features.map(|(source, detail)| ReadyProblem { source: source.into(), detail }));
     let well = document.ready && (strict == Strict::Off || document.problems.is_empty());
     Ok(answer::json(if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &document))
 }

@@ -19,7 +19,14 @@ use tokio::sync::Semaphore;
 /// The `drops_thr` that makes the fake probe fail.
 const FAILS: i64 = 11;
 
-struct Fake;
+/// The one with which its readings find that it is refused everywhere.
+const BLIND: i64 = 12;
+
+#[derive(Default)]
+struct Fake {
+    blind: bool,
+    read: bool,
+}
 
 impl Poll for Fake {
     fn apply(&mut self, order: &Order) -> Result<Outcome, ProbeError> {
@@ -28,11 +35,20 @@ impl Poll for Fake {
         }
         let mut outcome = Outcome::all(&order.sub_probes);
         outcome.miss("broken", "kernel BTF");
+        self.blind = order.params.int(&params::DROPS_THR) == BLIND;
+        if self.blind && self.read {
+            outcome.blind("first", "it is refused everywhere");
+        }
         Ok(outcome)
     }
 
     fn poll(&mut self, _: Tick, _: &mut Batch) -> Result<(), ProbeError> {
+        self.read = true;
         Ok(())
+    }
+
+    fn changed(&mut self) -> bool {
+        self.blind
     }
 }
 
@@ -77,8 +93,8 @@ const fn feature(name: &'static str, build: Option<probe_core::Build>) -> Descri
     }
 }
 
-static TCP: Descriptor = feature("tcp", Some(|_| Box::new(Polled(Fake))));
-static IO: Descriptor = feature("io", Some(|_| Box::new(Polled(Fake))));
+static TCP: Descriptor = feature("tcp", Some(|_| Box::new(Polled(Fake::default()))));
+static IO: Descriptor = feature("io", Some(|_| Box::new(Polled(Fake::default()))));
 static SLOW: Descriptor = feature("slow", Some(|_| Box::new(Slow)));
 static PLANNED: Descriptor = feature("planned", None);
 

@@ -63,6 +63,8 @@ pub struct SubProbeView {
     pub running: bool,
     /// What it lacks, to run or to run with everything.
     pub missing: Vec<String>,
+    /// Why it runs and yet nothing comes of it; also the last of what it lacks.
+    pub blind: Option<String>,
 }
 
 /// A feature as it is now.
@@ -126,7 +128,8 @@ impl FeatureView {
                     .map(|sub| SubProbeView {
                         name: sub.name,
                         running: sub.missing.is_empty(),
-                        missing: sub.missing.iter().chain(&sub.lacks).cloned().collect(),
+                        missing: sub.shortcomings().cloned().collect(),
+                        blind: sub.blind.clone(),
                     })
                     .collect();
                 if outcome.degraded() { StateName::Degraded } else { StateName::Running }
@@ -164,6 +167,14 @@ impl Views {
     /// One feature.
     pub fn get(&self, feature: &str) -> Option<Arc<FeatureView>> {
         self.all().find(|view| view.descriptor.name == feature)
+    }
+
+    /// What of the features does not work though it is on and runs, as `feature` and sentence.
+    pub fn problems(&self) -> impl Iterator<Item = (&'static str, String)> + '_ {
+        self.all().flat_map(|view| {
+            let blind = view.sub_probes.iter().filter_map(|sub| Some((sub.name, sub.blind.as_ref()?)));
+            blind.map(|(name, why)| (view.descriptor.name, format!("{name}: {why}"))).collect::<Vec<_>>()
+        })
     }
 
     /// Every feature, in the registry's order.

@@ -26,6 +26,15 @@ pub struct SubProbeOutcome {
     pub missing: Vec<String>,
     /// What it runs without on this host, one sentence each.
     pub lacks: Vec<String>,
+    /// Why it runs and yet nothing comes of it.
+    pub blind: Option<String>,
+}
+
+impl SubProbeOutcome {
+    /// Everything that it does not do, one sentence each.
+    pub fn shortcomings(&self) -> impl Iterator<Item = &String> {
+        self.missing.iter().chain(&self.lacks).chain(&self.blind)
+    }
 }
 
 /// How all sub-probes that were asked for fared. A feature without sub-probes reports none.
@@ -38,8 +47,12 @@ pub struct Outcome {
 impl Outcome {
     /// Every sub-probe that was asked for runs.
     pub fn all(asked: &SubProbes) -> Self {
-        let sub_probes =
-            asked.iter().map(|name| SubProbeOutcome { name, missing: Vec::new(), lacks: Vec::new() });
+        let sub_probes = asked.iter().map(|name| SubProbeOutcome {
+            name,
+            missing: Vec::new(),
+            lacks: Vec::new(),
+            blind: None,
+        });
         Self { sub_probes: sub_probes.collect() }
     }
 
@@ -57,9 +70,16 @@ impl Outcome {
         }
     }
 
+    /// Notes that `name` runs and that nothing comes of it, because of what `sentence` says.
+    pub fn blind(&mut self, name: &str, sentence: impl Into<String>) {
+        if let Some(sub) = self.sub_probes.iter_mut().find(|sub| sub.name == name) {
+            sub.blind = Some(sentence.into());
+        }
+    }
+
     /// Whether some sub-probe does not run, or not with everything that it has elsewhere.
     pub fn degraded(&self) -> bool {
-        self.sub_probes.iter().any(|sub| !sub.missing.is_empty() || !sub.lacks.is_empty())
+        self.sub_probes.iter().any(|sub| sub.shortcomings().next().is_some())
     }
 
     /// Whether sub-probes were asked for and none of them runs.
@@ -71,9 +91,7 @@ impl Outcome {
     pub fn missing(&self) -> Vec<String> {
         self.sub_probes
             .iter()
-            .flat_map(|sub| {
-                sub.missing.iter().chain(&sub.lacks).map(move |what| format!("{}: {what}", sub.name))
-            })
+            .flat_map(|sub| sub.shortcomings().map(move |what| format!("{}: {what}", sub.name)))
             .collect()
     }
 }

@@ -247,6 +247,10 @@ pub trait Poll: Send {
     fn apply(&mut self, order: &Order) -> Result<Outcome, ProbeError>;
     /// Reads once.
     fn poll(&mut self, tick: Tick, out: &mut Batch) -> Result<(), ProbeError>;
+    /// Whether readings have shown something that [`Poll::apply`] did not say; it is asked again then.
+    fn changed(&mut self) -> bool {
+        false
+    }
     /// Memory held for data, by the probe's own account.
     fn memory(&self) -> u64 {
         0
@@ -262,7 +266,7 @@ impl<P: Poll> Probe for Polled<P> {
         let mut outcome = self.0.apply(start.order())?;
         let mut running = start.attached(outcome.clone())?;
         loop {
-            match running.wait(None) {
+            let look_again = match running.wait(None) {
                 Wake::Tick(tick) => {
                     let mut batch = Batch::new(SystemTime::now());
                     batch.close = tick.close();
@@ -270,21 +274,24 @@ impl<P: Poll> Probe for Polled<P> {
                     self.0.poll(tick, &mut batch)?;
                     running.emit(batch);
                     running.memory(self.0.memory());
+                    self.0.changed()
                 }
                 Wake::SubProbes(_) => {
                     outcome = self.0.apply(running.order())?;
                     running.report(outcome.clone());
+                    false
                 }
-                Wake::Scope(_) | Wake::Containers(_) | Wake::Params(_) => {
-                    // Whoever changed these waits for no answer, but what runs may be other than before.
-                    let now = self.0.apply(running.order())?;
-                    if now != outcome {
-                        outcome = now;
-                        running.report(outcome.clone());
-                    }
-                }
-                Wake::Readable => {}
+                Wake::Scope(_) | Wake::Containers(_) | Wake::Params(_) => true,
+                Wake::Readable => false,
                 Wake::Stop => return Ok(()),
+            };
+            // Nobody waits for an answer here, but what runs may be other than before.
+            if look_again {
+                let now = self.0.apply(running.order())?;
+                if now != outcome {
+                    outcome = now;
+                    running.report(outcome.clone());
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `/healthz` and `/readyz`, on both listeners.
 
-use super::{Listener, ask, get};
+use super::{Listener, ask, get, send};
 use crate::http::testing::parts;
 use crate::readiness::Readiness;
 use actix_web::test::TestRequest;
@@ -30,6 +30,33 @@ async fn readiness_is_503_while_starting_and_stopping_only_unless_strict() {
     assert_eq!(get(&parts, "/readyz?strict=1").await.status, 200);
     parts.readiness.stopping();
     assert_eq!(get(&parts, "/readyz").await.status, 503);
+}
+
+#[actix_web::test]
+async fn a_sub_probe_that_is_refused_everywhere_is_a_problem_while_it_is() {
+    let parts = parts();
+    let change = async |body: &str| {
+        let path = "/api/v1/probes/tcp";
+        assert_eq!(send(&parts, "PATCH", path, "application/merge-patch+json", body).await.status, 200);
+    };
+    let readyz_until = async |told: usize| loop {
+        let document = get(&parts, "/readyz").await.json();
+        if document["problems"].as_array().expect("a list").len() == told {
+            return document["problems"].clone();
+        }
+        tokio::task::yield_now().await;
+    };
+    change(r#"{"params":{"drops_thr":12},"state":"running"}"#).await;
+    let problem = serde_json::json!({"source": "tcp", "detail": "first: it is refused everywhere"});
+    assert_eq!(readyz_until(1).await, serde_json::json!([problem]));
+    let document = get(&parts, "/api/v1/probes/tcp").await.json();
+    assert_eq!(document["status"]["state"], "degraded");
+    assert_eq!(
+        document["status"]["sub_probes"][0]["missing"],
+        serde_json::json!(["it is refused everywhere"])
+    );
+    change(r#"{"state":"stopped"}"#).await;
+    readyz_until(0).await;
 }
 
 #[actix_web::test]

@@ -3,6 +3,7 @@
 //! Owns the descriptor and the list of readers, one file a sub-probe. Each reader owns its tables, its
 //! kept descriptors and its parsing; none knows labels beyond its own.
 
+mod blind;
 mod con;
 mod cpu;
 mod disk;
@@ -20,6 +21,7 @@ mod rtnl;
 mod stuck;
 
 use crate::params::params;
+use blind::Blind;
 use probe_core::{
     Batch, Capability, Descriptor, Env, Order, Outcome, Poll, Polled, ProbeError, Row, ScopeUse, SubProbe,
     Tick, params, without,
@@ -121,26 +123,45 @@ fn unreadable(file: &mut KeptFile, buf: &mut Vec<u8>) -> Vec<String> {
     }
 }
 
+/// A sub-probe that runs.
+struct Active {
+    name: &'static str,
+    reader: Box<dyn Reader>,
+    blind: Blind,
+}
+
+impl Active {
+    /// Reads once; whether what is to be said of it has changed.
+    fn read(&mut self, tick: Tick, out: &mut Batch) -> bool {
+        let (rows, before) = (out.rows().len(), out.skipped().to_vec());
+        self.reader.read(tick, out);
+        let left_out = out.skipped().iter().filter(|now| !before.contains(now)).map(|(reason, _)| *reason);
+        self.blind.note(out.rows().len().saturating_sub(rows), left_out)
+    }
+}
+
 struct Baseinfo {
     env: Env,
-    active: Vec<(&'static str, Box<dyn Reader>)>,
+    active: Vec<Active>,
+    /// Something is to be said that [`Poll::apply`] did not say yet.
+    news: bool,
 }
 
 impl Baseinfo {
     fn new(env: &Env) -> Self {
-        Self { env: env.clone(), active: Vec::new() }
+        Self { env: env.clone(), active: Vec::new(), news: false }
     }
 }
 
 impl Poll for Baseinfo {
     fn apply(&mut self, order: &Order) -> Result<Outcome, ProbeError> {
-        self.active.retain(|(name, _)| order.sub_probes.has(name));
+        self.active.retain(|active| order.sub_probes.has(active.name));
         let mut outcome = Outcome::all(&order.sub_probes);
         for (name, make) in READERS {
             if !order.sub_probes.has(name) {
                 continue;
             }
-            if !self.active.iter().any(|(active, _)| active == name) {
+            if !self.active.iter().any(|active| active.name == *name) {
                 let mut reader = make(&self.env);
                 reader.apply(order);
                 let missing = reader.missing();
@@ -148,25 +169,34 @@ impl Poll for Baseinfo {
                     missing.into_iter().for_each(|what| outcome.miss(name, what));
                     continue;
                 }
-                self.active.push((name, reader));
+                self.active.push(Active { name, reader, blind: Blind::default() });
             }
         }
-        for (name, reader) in &mut self.active {
+        for Active { name, reader, blind } in &mut self.active {
             reader.apply(order);
             for sentence in without(needs::NEEDS, name, &reader.lacks()) {
                 outcome.lack(name, sentence);
+            }
+            if let Some(sentence) = blind.sentence() {
+                outcome.blind(name, sentence);
             }
         }
         Ok(outcome)
     }
 
     fn poll(&mut self, tick: Tick, out: &mut Batch) -> Result<(), ProbeError> {
-        self.active.iter_mut().for_each(|(_, reader)| reader.read(tick, out));
+        for active in &mut self.active {
+            self.news |= active.read(tick, out);
+        }
         Ok(())
     }
 
+    fn changed(&mut self) -> bool {
+        std::mem::take(&mut self.news)
+    }
+
     fn memory(&self) -> u64 {
-        self.active.iter().map(|(_, reader)| reader.memory()).sum()
+        self.active.iter().map(|active| active.reader.memory()).sum()
     }
 }
 
@@ -183,6 +213,29 @@ mod tests {
         let outcome = probe.apply(&order(&["cpu", "mem", "net"])).expect("applies");
         assert!(outcome.none_runs());
         assert!(outcome.missing()[0].contains("proc/stat cannot be read"), "{:?}", outcome.missing());
+    }
+
+    #[test]
+    fn a_reader_that_is_refused_everywhere_is_said_while_it_lasts() {
+        let host = FakeHost::new();
+        host.write("proc/1/root/x", "").write("proc/1/mountinfo", "no line of it is a mount\n");
+        let mut probe = Baseinfo::new(&host.env());
+        let order = order(&["fs"]);
+        let read = |probe: &mut Baseinfo, index| {
+            poll(probe, tick(index, Duration::from_secs(1)));
+            probe.changed()
+        };
+        assert!(!probe.apply(&order).expect("applies").missing().concat().contains("nothing"));
+        assert!(!read(&mut probe, 0), "once may be bad luck");
+        assert!(read(&mut probe, 1));
+        let outcome = probe.apply(&order).expect("applies");
+        let all = outcome.missing().concat();
+        assert!(all.contains("fs: nothing of what it reads could be read (mount_line)"), "{all}");
+        assert!(outcome.degraded() && !outcome.none_runs());
+        assert!(!read(&mut probe, 2), "it is said");
+        host.write("proc/1/mountinfo", "");
+        assert!(read(&mut probe, 3));
+        assert!(!probe.apply(&order).expect("applies").missing().concat().contains("nothing"));
     }
 
     #[test]
