@@ -50,6 +50,9 @@ git -c safe.directory="$repo" clone --quiet --no-hardlinks "file://$repo" "$root
 mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
 mount --rbind --make-rslave /sys "$root/sys"
+# Terminals, for the tests of what is shown on one.
+mount -t devpts -o newinstance,ptmxmode=0666,mode=0620 devpts "$root/dev/pts"
+ln -sf pts/ptmx "$root/dev/ptmx"
 say "root with $(du -sm --one-file-system "$root" | cut -f 1) MiB ready after $(elapsed)"
 
 in_root() { # in_root USER COMMAND
