@@ -16,8 +16,8 @@ mod process_table;
 mod report;
 mod resident;
 mod scrape;
-mod tcp;
 mod socket;
+mod tcp;
 
 use report::Report;
 use std::panic::{AssertUnwindSafe, catch_unwind};

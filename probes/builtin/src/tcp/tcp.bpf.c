@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 /*
- * TCP connections: a pass over the open files reads what the kernel keeps of each socket, the changes of its state
- * tell birth, owner and end. Nothing is on the path of the data, but for tcp_delay.
+ * TCP connections: a pass over the open files reads what the kernel keeps of each socket, the changes of its
+ * state tell birth, owner and end. Nothing is on the path of the data, but for tcp_delay.
  *
- * Each program exists twice: with socket storage and direct loads, and, for kernels that have no socket storage for
- * tracing (5.10), with a hash by the socket's address and probe reads. One body serves both; `hash` is a constant.
+ * Each program exists twice: with socket storage and direct loads, and, for kernels that have no socket
+ * storage for tracing (5.10), with a hash by the socket's address and probe reads. One body serves both;
+ * `hash` is a constant.
  */
 #include <vmlinux.h>
 
@@ -43,7 +44,8 @@ static __always_inline int on_call(struct sock *sk, int new_state, int hash)
 	}
 	st = state_of(sk, 0, hash);
 	if (!gopher_current_in_scope()) {
-		/* A socket that was not its process's, or one that is used again by a process that left the scope. */
+		/* A socket that was not its process's, or one that is used again by a process that left the
+		 * scope. */
 		if (st && (new_state == TCP_SYN_SENT || !(st->flags & OWNED)))
 			forget(sk, hash);
 		return 0;
@@ -115,7 +117,8 @@ static __always_inline int on_destroy(struct sock *sk, int hash)
 	if (!tp)
 		return 0;
 	if (!(st->flags & ENDED)) {
-		/* Its end was missed; SO_LINGER 0 aside, which has reset the counters, they are still there. */
+		/* Its end was missed; SO_LINGER 0 aside, which has reset the counters, they are still there.
+		 */
 		st->flags |= ORPHANED;
 		finish(st, sk, tp, hash);
 	} else if (!(st->flags & (OWNED | ORPHANED)) && gopher_current_in_scope()) {
@@ -211,16 +214,22 @@ static __always_inline void on_event(struct sock *sk, uint32_t offset, int hash)
 	}
 }
 
-#define BOTH(name, section, arguments, body_storage, body_hash)                        \
-	SEC("?" section) int BPF_PROG(name, UNPACK arguments) { return body_storage; } \
-	SEC("?" section) int BPF_PROG(name##_hash, UNPACK arguments) { return body_hash; }
+#define BOTH(name, section, arguments, body_storage, body_hash)      \
+	SEC("?" section) int BPF_PROG(name, UNPACK arguments)        \
+	{                                                            \
+		return body_storage;                                 \
+	}                                                            \
+	SEC("?" section) int BPF_PROG(name##_hash, UNPACK arguments) \
+	{                                                            \
+		return body_hash;                                    \
+	}
 #define UNPACK(...) __VA_ARGS__
 
-BOTH(state_call, "tp_btf/inet_sock_set_state", (struct sock *sk, int old_state, int new_state),
+BOTH(state_call, "tp_btf/inet_sock_set_state", (struct sock * sk, int old_state, int new_state),
      on_call(sk, new_state, 0), on_call(sk, new_state, 1))
-BOTH(state_softirq, "tp_btf/inet_sock_set_state", (struct sock *sk, int old_state, int new_state),
+BOTH(state_softirq, "tp_btf/inet_sock_set_state", (struct sock * sk, int old_state, int new_state),
      on_softirq(sk, old_state, new_state, 0), on_softirq(sk, old_state, new_state, 1))
-BOTH(destroyed, "tp_btf/tcp_destroy_sock", (struct sock *sk), on_destroy(sk, 0), on_destroy(sk, 1))
+BOTH(destroyed, "tp_btf/tcp_destroy_sock", (struct sock * sk), on_destroy(sk, 0), on_destroy(sk, 1))
 
 SEC("?iter/task_file")
 int each_file(struct bpf_iter__task_file *context)
@@ -256,12 +265,12 @@ static __always_inline int on_reset(struct sock *sk, uint32_t field, int hash)
 	return 0;
 }
 
-BOTH(reset_sent, "tp_btf/tcp_send_reset", (struct sock *sk), on_reset(sk, EVENT(rsts_sent), 0),
+BOTH(reset_sent, "tp_btf/tcp_send_reset", (struct sock * sk), on_reset(sk, EVENT(rsts_sent), 0),
      on_reset(sk, EVENT(rsts_sent), 1))
-BOTH(reset_received, "tp_btf/tcp_receive_reset", (struct sock *sk), on_reset(sk, EVENT(rsts_received), 0),
+BOTH(reset_received, "tp_btf/tcp_receive_reset", (struct sock * sk), on_reset(sk, EVENT(rsts_received), 0),
      on_reset(sk, EVENT(rsts_received), 1))
 BOTH(buffer_limit, "tp_btf/sock_exceed_buf_limit",
-     (struct sock *sk, struct proto *protocol, long allocated, int kind), on_limit(sk, kind, 0),
+     (struct sock * sk, struct proto *protocol, long allocated, int kind), on_limit(sk, kind, 0),
      on_limit(sk, kind, 1))
 
 /* A segment was dropped and the kernel says for which socket: Linux 6.11. */
@@ -292,13 +301,13 @@ static __always_inline int on_verdict(struct sock *sk, int out_of_memory, int ha
 }
 
 /* No tracepoint tells it. */
-BOTH(out_of_memory, "fexit/tcp_check_oom", (struct sock *sk, int shift, int verdict), on_verdict(sk, verdict & 1, 0),
-     on_verdict(sk, verdict & 1, 1))
+BOTH(out_of_memory, "fexit/tcp_check_oom", (struct sock * sk, int shift, int verdict),
+     on_verdict(sk, verdict & 1, 0), on_verdict(sk, verdict & 1, 1))
 
-BOTH(segment, "tp_btf/tcp_probe", (struct sock *sk, struct sk_buff *skb), on_segment(sk, skb, 0),
+BOTH(segment, "tp_btf/tcp_probe", (struct sock * sk, struct sk_buff *skb), on_segment(sk, skb, 0),
      on_segment(sk, skb, 1))
-BOTH(was_read, "tp_btf/tcp_rcv_space_adjust", (struct sock *sk), on_read(sk, 0), on_read(sk, 1))
-BOTH(was_sent, "tp_btf/sock_send_length", (struct sock *sk, int length), on_sent(sk, length, 0),
+BOTH(was_read, "tp_btf/tcp_rcv_space_adjust", (struct sock * sk), on_read(sk, 0), on_read(sk, 1))
+BOTH(was_sent, "tp_btf/sock_send_length", (struct sock * sk, int length), on_sent(sk, length, 0),
      on_sent(sk, length, 1))
 
 char LICENSE[] SEC("license") = "GPL";

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * What the programs of the tcp probe and their reader share: the key of a series and what was counted for it since
- * the last time it was taken out.
+ * What the programs of the tcp probe and their reader share: the key of a series and what was counted for it
+ * since the last time it was taken out.
  */
 #ifndef TCP_H
 #define TCP_H
@@ -11,7 +11,8 @@
 /* Reasons in gopher_lost. */
 enum tcp_lost {
 	TCP_LOST_OWNER = GOPHER_LOST_OWN, /* connections that ended before it was known whose they are */
-	TCP_LOST_SOCKETS, /* sockets that the hash had no room for (only where the kernel has no socket storage) */
+	TCP_LOST_SOCKETS, /* sockets that the hash had no room for (only where the kernel has no socket
+			     storage) */
 	TCP_LOST_SAMPLES, /* samples of series that the map had no room for */
 	TCP_LOST_LISTENERS, /* listening ports that the map had no room for */
 	TCP_LOST_BUSY, /* growth that could not be told, for want of the lock (hash flavour) */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * tcp_delay: how long data waits for its reader, and how long sent data waits for the peer's acknowledgement. One
- * measurement of each kind runs at a time for a socket, begun by the first data after the one before has ended.
+ * tcp_delay: how long data waits for its reader, and how long sent data waits for the peer's acknowledgement.
+ * One measurement of each kind runs at a time for a socket, begun by the first data after the one before has
+ * ended.
  */
 #ifndef TCP_DELAY_BPF_H
 #define TCP_DELAY_BPF_H

@@ -57,8 +57,8 @@ struct {
 } sockets SEC(".maps");
 
 /*
- * The same for kernels that have no storage: by the socket's address. The verifier must not know that there is a lock
- * in it: where there is no storage, a tracing program has no bpf_spin_lock either.
+ * The same for kernels that have no storage: by the socket's address. The verifier must not know that there
+ * is a lock in it: where there is no storage, a tracing program has no bpf_spin_lock either.
  */
 struct sock_state_bytes {
 	uint64_t words[sizeof(struct sock_state) / 8];
@@ -81,8 +81,9 @@ struct {
 } settling_hash SEC(".maps");
 
 /*
- * Series are summed in one of two maps while the reader empties the other. It changes them by an update of the outer
- * map, after which the kernel waits for every program that may still write to the old one: no sum is torn.
+ * Series are summed in one of two maps while the reader empties the other. It changes them by an update of
+ * the outer map, after which the kernel waits for every program that may still write to the old one: no sum
+ * is torn.
  */
 struct series_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -105,16 +106,17 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, uint32_t);
 	__array(values, struct series_map);
-} series SEC(".maps") = { .values = { &series_a } };
+} series SEC(".maps") = {.values = {&series_a}};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 1);
 	__type(key, uint32_t);
 	__array(values, struct samples_map);
-} samples SEC(".maps") = { .values = { &samples_a } };
+} samples SEC(".maps") = {.values = {&samples_a}};
 
-/* Listening ports, so that an accepted connection is known as a server's and most are known to be out of scope. */
+/* Listening ports, so that an accepted connection is known as a server's and most are known to be out of
+ * scope. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
@@ -126,14 +128,15 @@ struct {
 /* Rings when a map of series is half full. */
 GOPHER_RING(bell, 4096);
 
-/* Set before the load: nanoseconds of a jiffy, series at which the bell rings, bounds of the distributions. */
+/* Set before the load: nanoseconds of a jiffy, series at which the bell rings, bounds of the distributions.
+ */
 const volatile uint64_t tick_ns = 4000000;
 const volatile uint32_t ring_at = 4096;
-const volatile uint64_t bounds_rtt[5] = { 0 };
-const volatile uint64_t bounds_win[5] = { 0 };
-const volatile uint64_t bounds_rto[5] = { 0 };
-const volatile uint64_t bounds_delay[5] = { 0 };
-const volatile uint64_t bounds_buf[8] = { 0 };
+const volatile uint64_t bounds_rtt[5] = {0};
+const volatile uint64_t bounds_win[5] = {0};
+const volatile uint64_t bounds_rto[5] = {0};
+const volatile uint64_t bounds_delay[5] = {0};
+const volatile uint64_t bounds_buf[8] = {0};
 
 /* Written by the reader while the programs run. */
 uint32_t pass = 0; /* number of the pass, from 1 */

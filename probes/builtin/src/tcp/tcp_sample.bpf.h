@@ -13,8 +13,8 @@ static __always_inline struct tcp_samples *samples_of(const struct tcp_series_ke
 }
 
 /*
- * gopher_hist_bucket for values and bounds below 2^63, without a branch: a sample has a dozen distributions, and each
- * branch is walked by the verifier.
+ * gopher_hist_bucket for values and bounds below 2^63, without a branch: a sample has a dozen distributions,
+ * and each branch is walked by the verifier.
  */
 static __always_inline uint32_t bucket(const volatile uint64_t *bounds, uint32_t n, uint64_t value)
 {
@@ -66,7 +66,8 @@ static __always_inline void add_windows(struct tcp_samples *found, const struct 
 {
 	uint32_t snd_una = GET(tp, snd_una), snd_nxt = GET(tp, snd_nxt), snd_wnd = GET(tp, snd_wnd);
 	uint32_t rcv_wnd = GET(tp, rcv_wnd);
-	int32_t usable = (int32_t)(snd_una + snd_wnd - snd_nxt), unsent = (int32_t)(GET(tp, write_seq) - snd_nxt);
+	int32_t usable = (int32_t)(snd_una + snd_wnd - snd_nxt),
+		unsent = (int32_t)(GET(tp, write_seq) - snd_nxt);
 	struct tcp_sums *sums;
 
 	count(&found->hist[TCP_SND_CWND], bounds_win, GET(tp, snd_cwnd));
@@ -89,7 +90,8 @@ static __always_inline void add_windows(struct tcp_samples *found, const struct 
 }
 
 /* One sample of everything that is asked for. A zero that means "not known yet" is none. */
-static __always_inline void sample(struct sock_state *st, struct sock *sk, const struct tcp_sock *tp, int hash)
+static __always_inline void sample(struct sock_state *st, struct sock *sk, const struct tcp_sock *tp,
+				   int hash)
 {
 	const struct inet_connection_sock *icsk = (const void *)tp;
 	struct tcp_series_key key;
@@ -138,7 +140,8 @@ static __always_inline void sample_final(struct sock_state *st, const struct tcp
 #define ETIMEDOUT 110
 
 /* The connection is over: its counters are final now, and gone when the socket is destroyed. */
-static __always_inline void finish(struct sock_state *st, struct sock *sk, const struct tcp_sock *tp, int hash)
+static __always_inline void finish(struct sock_state *st, struct sock *sk, const struct tcp_sock *tp,
+				   int hash)
 {
 	struct counts now;
 

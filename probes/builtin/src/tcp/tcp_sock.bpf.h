@@ -80,8 +80,8 @@ static __always_inline void forget(struct sock *sk, int hash)
 }
 
 /*
- * Changes of key and flags. In the hash flavour nothing is locked: they meet only where two processes claim one socket
- * at the same moment.
+ * Changes of key and flags. In the hash flavour nothing is locked: they meet only where two processes claim
+ * one socket at the same moment.
  */
 #define LOCK(st)   \
 	if (!hash) \
@@ -147,7 +147,8 @@ static __always_inline void own(struct sock_state *st, const struct owner *owner
 	UNLOCK(st);
 }
 
-/* Whether the owner's process has another name now than its connections were told under: it executed a program. */
+/* Whether the owner's process has another name now than its connections were told under: it executed a
+ * program. */
 static __always_inline int renamed(const struct sock_state *st, const struct task_struct *task, int hash)
 {
 	char comm[16] = {};
@@ -189,7 +190,7 @@ static __always_inline void listener_key(struct tcp_listener_key *key, struct so
 
 static __always_inline void listener_seen(struct sock *sk, uint32_t tgid, int in_scope)
 {
-	struct tcp_listener fresh_one = { .tgid = tgid, .seen = pass, .scoped = in_scope ? pass : 0 };
+	struct tcp_listener fresh_one = {.tgid = tgid, .seen = pass, .scoped = in_scope ? pass : 0};
 	struct tcp_listener_key key;
 	struct tcp_listener *known;
 
@@ -231,7 +232,8 @@ static __always_inline void snapshot(struct counts *now, struct sock *sk, const 
 {
 	/* The peer's FIN counts as a byte; SOCK_DONE says that it came. */
 	uint64_t fin = GET(sk, __sk_common.skc_flags) >> SOCK_DONE & 1;
-	uint64_t received = GET(tp, bytes_received), sent = GET(tp, bytes_sent), again = GET(tp, bytes_retrans);
+	uint64_t received = GET(tp, bytes_received), sent = GET(tp, bytes_sent),
+		 again = GET(tp, bytes_retrans);
 
 	__builtin_memset(now, 0, sizeof(*now));
 	now->rx_bytes = received > fin ? received - fin : 0;
@@ -245,22 +247,23 @@ static __always_inline void snapshot(struct counts *now, struct sock *sk, const 
 }
 
 /* Whether anything was sent, received, dropped or counted since the last time. */
-static __always_inline int moved(const struct sock_state *st, struct sock *sk, const struct tcp_sock *tp, int hash)
+static __always_inline int moved(const struct sock_state *st, struct sock *sk, const struct tcp_sock *tp,
+				 int hash)
 {
 	return st->dirty || !(st->flags & OPENED) || GET(tp, segs_in) != st->now.segs_in ||
 	       GET(tp, segs_out) != st->now.segs_out || GET(sk, sk_drops.counter) != (int)st->now.drops;
 }
 
 /* Counters of 32 bits wrap; a socket that was reset to zero shows as a step back, which is none. */
-#define RAISE32(field)                                    \
-	if ((int32_t)(now->field - st->now.field) > 0)    \
+#define RAISE32(field)                                 \
+	if ((int32_t)(now->field - st->now.field) > 0) \
 	st->now.field = now->field
-#define GROWTH(field)                                     \
-	grown.field = st->now.field - st->last.field;     \
+#define GROWTH(field)                                 \
+	grown.field = st->now.field - st->last.field; \
 	st->last.field = st->now.field
 
-static __always_inline void add_sums(const struct tcp_series_key *key, const struct counts *grown, uint32_t sacked,
-				     uint32_t opened, uint32_t closed)
+static __always_inline void add_sums(const struct tcp_series_key *key, const struct counts *grown,
+				     uint32_t sacked, uint32_t opened, uint32_t closed)
 {
 	struct tcp_sums *sums = entry(&series, key, &no_sums);
 
@@ -268,8 +271,8 @@ static __always_inline void add_sums(const struct tcp_series_key *key, const str
 		gopher_lose(GOPHER_LOST_MAP);
 		return;
 	}
-#define ADD(field)                \
-	if (grown->field)         \
+#define ADD(field)        \
+	if (grown->field) \
 	__sync_fetch_and_add(&sums->field, grown->field)
 	ADD(rx_bytes);
 	ADD(tx_bytes);
@@ -297,7 +300,8 @@ static __always_inline void add_sums(const struct tcp_series_key *key, const str
 
 static __always_inline void add_syn(const struct tcp_series_key *key, uint32_t srtt);
 
-/* Tells the series what has grown, `now` being what was just read. Without an owner it is kept until there is one. */
+/* Tells the series what has grown, `now` being what was just read. Without an owner it is kept until there is
+ * one. */
 static __always_inline void settle(struct sock_state *st, const struct counts *now, int hash)
 {
 	uint32_t opened = 0, closed = 0, syn = 0, sacked = 0;
@@ -385,8 +389,8 @@ static __always_inline int young(const struct owner *owner)
 }
 
 /*
- * A socket whose birth was not observed: what it has counted so far is the baseline. Not for a process that began
- * just now: it came into scope a moment later and may have connected before.
+ * A socket whose birth was not observed: what it has counted so far is the baseline. Not for a process that
+ * began just now: it came into scope a moment later and may have connected before.
  */
 static __always_inline struct sock_state *first_sight(struct sock *sk, const struct owner *owner, int hash)
 {
