@@ -5,7 +5,7 @@
 set -eu
 
 for attempt in 1 2 3; do
-	timeout 180 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -m 1G -smp 1 -nographic -no-reboot -nic none \
+	timeout 900 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -m 1G -smp 1 -nographic -no-reboot -nic none \
 		-kernel "$1" -initrd "$2" -append "console=ttyS0 panic=-1 quiet loglevel=1" </dev/null 2>&1 | tr -d '\r' >"$3" || true
 	verdict=$(sed -n 's/^MATRIX rc=//p' "$3")
 	[ -z "$verdict" ] || exit "$verdict"
