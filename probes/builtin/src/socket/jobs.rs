@@ -7,11 +7,13 @@ use probe_kit::kernel::{AttachKind, Kernel, Requirement};
 
 const TP_BTF: Requirement = Requirement::Attach(AttachKind::TpBtf);
 
+// A job that a sub-probe can do without is named after the field that is absent without it.
+
 /// Sockets by their holders, through the file iterator.
 pub(super) const HELD: &str = "sockets by process";
-const SYN_DROPS: &str = "SYNs without a neighbour";
-const SENT: &str = "UDP bytes sent";
-const RECEIVED: &str = "UDP bytes received";
+const SYN_DROPS: &str = "syn_drop";
+const SENT: &str = "bind_sends";
+const RECEIVED: &str = "bind_rcvs";
 const DROPS: &str = "UDP drops";
 const WITH_BYTES: &str = "udp_full_bytes";
 /// Earlier kernels say which socket was full, and not what it did not take: before 6.10.
@@ -78,10 +80,6 @@ pub(super) static JOBS: &[Job] = &[
     },
 ];
 
-/// Fields that are absent without a job that a sub-probe can do without.
-const FIELDS: &[(&str, &str, &str)] =
-    &[(SYN_DROPS, TCP, "syn_drop"), (SENT, UDP, "bind_sends"), (RECEIVED, UDP, "bind_rcvs")];
-
 /// Whether this kernel gives each of the fields that not every kernel gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools)] // one for each field
@@ -105,15 +103,10 @@ impl Gives {
     }
 }
 
-/// Notes the fields that are absent on this kernel, each with what it would need.
+/// Notes the field that is absent although its job is done, with what it would need. The others are named by their jobs.
 pub(super) fn name_absent(plan: &Plan, kernel: &Kernel, outcome: &mut Outcome) {
-    for (job, reasons) in plan.undone() {
-        for (_, sub_probe, field) in FIELDS.iter().filter(|(name, ..)| *name == job) {
-            outcome.lack(sub_probe, format!("{field} is absent: {}", reasons.join("; ")));
-        }
-    }
     if let (false, Err(missing)) = (Gives::of(plan).udp_rcv_drops, kernel.ask(DATAGRAM)) {
-        outcome.lack(UDP, format!("udp_rcv_drops is absent: {missing}"));
+        outcome.lack(UDP, format!("udp_rcv_drops: {missing}"));
     }
 }
 

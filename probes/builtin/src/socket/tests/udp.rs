@@ -6,7 +6,7 @@ use std::net::UdpSocket;
 
 /// Whether this kernel gives `field`; if not, that is what the operator is told.
 fn gives(outcome: &Outcome, field: &str) -> bool {
-    !outcome.missing().iter().any(|sentence| sentence.contains(&format!("{field} is absent: ")))
+    !outcome.missing().iter().any(|sentence| sentence.contains(&format!("{field}: ")))
 }
 
 fn row<'r>(rows: &'r [SeenRow], socket: &UdpSocket) -> &'r SeenRow {
