@@ -63,7 +63,6 @@ unpack=
 if [ "$what" = test ]; then
 	# The kernel matrix.
 	need qemu-system-x86_64 qemu-system-x86 qemu-system-x86-core
-	need busybox busybox-static busybox
 	need cpio cpio cpio
 	[ -e /usr/share/keyrings/debian-archive-keyring.gpg ] ||
 		missing="$missing debian-archive-keyring:debian-keyring"
@@ -76,10 +75,6 @@ if [ "$what" = test ]; then
 	need zstd zstd zstd
 	need gzip gzip gzip
 	need shellcheck shellcheck ShellCheck
-	need bpftool bpftool bpftool
-	# The servers that socket is tested with; tests start them by themselves, on ports of their own.
-	need redis-server redis-server redis
-	need nginx nginx-light nginx
 	# Real container runtimes for the tests of containers, and busybox for their image. They need their libraries and
 	# each other, so they are installed; on a machine with systemd they start, and the tests leave those alone.
 	need containerd containerd containerd
@@ -91,7 +86,7 @@ if [ "$what" = test ]; then
 	need rpmlint rpmlint rpmlint
 	need bpftool bpftool bpftool
 	need iptables iptables iptables-nft
-	# The servers that tcp is tested with; tests start them by themselves, on ports of their own.
+	# The servers that tcp and socket are tested with; tests start them by themselves, on ports of their own.
 	need redis-server redis-server redis
 	need nginx nginx-light nginx
 	have promtool || unpack="$unpack prometheus"
