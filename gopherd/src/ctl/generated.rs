@@ -40,14 +40,20 @@ fn rendered(man: &Man) -> Vec<u8> {
     page
 }
 
-/// The sections that the command line knows, and what an administrator looks for beyond them.
-fn main_page(man: &Man) -> Vec<u8> {
+/// The sections before those that are written here.
+fn head(man: &Man) -> Vec<u8> {
     let mut page = Vec::new();
     man.render_title(&mut page).unwrap();
     man.render_name_section(&mut page).unwrap();
     man.render_synopsis_section(&mut page).unwrap();
     man.render_description_section(&mut page).unwrap();
     man.render_options_section(&mut page).unwrap();
+    page
+}
+
+/// The sections that the command line knows, and what an administrator looks for beyond them.
+fn main_page(man: &Man) -> Vec<u8> {
+    let mut page = head(man);
     man.render_subcommands_section(&mut page).unwrap();
     let mut more = Roff::new();
     more.control("SH", ["OUTPUT"]).text([roman(JSON_NOTE)]);
@@ -91,12 +97,7 @@ fn main_page(man: &Man) -> Vec<u8> {
 
 fn gopherd() -> Vec<u8> {
     let man = Man::new(Cli::command()).section("8");
-    let mut page = Vec::new();
-    man.render_title(&mut page).unwrap();
-    man.render_name_section(&mut page).unwrap();
-    man.render_synopsis_section(&mut page).unwrap();
-    man.render_description_section(&mut page).unwrap();
-    man.render_options_section(&mut page).unwrap();
+    let mut page = head(&man);
     let mut more = Roff::new();
     entries(
         &mut more,
