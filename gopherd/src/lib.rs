@@ -13,6 +13,7 @@ pub mod cli;
 pub mod config;
 pub mod containers;
 pub mod ctl;
+pub mod delivery;
 pub mod expose;
 pub mod feature;
 pub mod http;

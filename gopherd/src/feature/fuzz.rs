@@ -27,6 +27,7 @@ static SPECIMEN: Descriptor = Descriptor {
     scope: ScopeUse::ProcessesAndContainers,
     params: params::ALL,
     tables: &[],
+    triggers: &[],
     needs: &[],
     build: Some(nothing),
 };

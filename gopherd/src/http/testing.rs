@@ -88,6 +88,7 @@ const fn feature(name: &'static str, build: Option<probe_core::Build>) -> Descri
         scope: ScopeUse::Processes,
         params: &PARAMS,
         tables: &[],
+        triggers: &[],
         needs: &[],
         build,
     }

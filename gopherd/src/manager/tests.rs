@@ -68,6 +68,7 @@ const fn fake(name: &'static str, build: Option<probe_core::Build>) -> Descripto
         scope: ScopeUse::Processes,
         params: PARAMS,
         tables: &[],
+        triggers: &[],
         needs: &[],
         build,
     }

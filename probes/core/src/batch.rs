@@ -1,6 +1,6 @@
 //! What a probe hands over at one time: rows of any of its tables, and what it had to leave out.
 
-use crate::{Histogram, Label, Row, Subject, Table};
+use crate::{Histogram, Label, Occurrence, Row, Subject, Table};
 use std::time::{Duration, SystemTime};
 
 /// The value of one column of one row.
@@ -87,6 +87,7 @@ pub struct Batch {
     values: Vec<Value>,
     complete: Vec<&'static Table>,
     skipped: Vec<(&'static str, u64)>,
+    occurrences: Vec<Occurrence>,
     /// When the values were read.
     pub collected_at: SystemTime,
     /// Set on the batch that ends a report period.
@@ -102,6 +103,7 @@ impl Batch {
             values: Vec::new(),
             complete: Vec::new(),
             skipped: Vec::new(),
+            occurrences: Vec::new(),
             collected_at,
             close: None,
         }
@@ -159,6 +161,24 @@ impl Batch {
         &self.skipped
     }
 
+    /// Tells an event that is no property of a row. At most [`Batch::MOST_OCCURRENCES`] are taken; more are counted
+    /// as left out.
+    pub fn tell(&mut self, occurrence: Occurrence) {
+        if self.occurrences.len() < Self::MOST_OCCURRENCES {
+            self.occurrences.push(occurrence);
+        } else {
+            self.skip("occurrences", 1);
+        }
+    }
+
+    /// As many occurrences does one batch carry.
+    pub const MOST_OCCURRENCES: usize = 1024;
+
+    /// What happened, in the order it was told.
+    pub fn occurrences(&self) -> &[Occurrence] {
+        &self.occurrences
+    }
+
     /// The rows, in the order they were added.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = RowRef<'_>> {
         self.heads.iter().map(|head| {
@@ -182,6 +202,10 @@ impl Batch {
 
     /// Whether there is nothing to hand over.
     pub fn is_empty(&self) -> bool {
-        self.heads.is_empty() && self.skipped.is_empty() && self.complete.is_empty() && self.close.is_none()
+        self.heads.is_empty()
+            && self.skipped.is_empty()
+            && self.occurrences.is_empty()
+            && self.complete.is_empty()
+            && self.close.is_none()
     }
 }

@@ -1,7 +1,7 @@
 //! What a probe is, as static data: REST, the READMEs and the metric reference are made of it, so a
 //! probe that this host cannot run, or that is not built yet, can still be listed and explained.
 
-use crate::{Need, ParamSpec, Params, Probe, Table};
+use crate::{Need, ParamSpec, Params, Probe, Table, Trigger};
 use std::path::PathBuf;
 
 /// Which processes or containers a feature can be narrowed to.
@@ -99,6 +99,8 @@ pub struct Descriptor {
     pub params: &'static [&'static ParamSpec],
     /// The tables that it emits.
     pub tables: &'static [&'static Table],
+    /// What in them is an event.
+    pub triggers: &'static [Trigger],
     /// The capabilities that it needs to show everything; it runs with fewer as well as it can.
     pub needs: &'static [Need],
     /// Makes the probe; `None` for a feature that this version knows but has not built yet.

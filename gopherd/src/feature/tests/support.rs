@@ -43,6 +43,7 @@ const fn feature(name: &'static str, sub_probes: &'static [SubProbe], scope: Sco
         scope,
         params: COMMON,
         tables: &[],
+        triggers: &[],
         needs: &[],
         build: Some(nothing),
     }
@@ -61,6 +62,7 @@ static TCP: Descriptor = Descriptor {
         &RINGBUF_MAP_SIZE,
     ],
     tables: &[<Link as probe_core::Row>::TABLE],
+    triggers: &[],
     ..feature(
         "tcp",
         &[sub("tcp_abnormal"), sub("tcp_windows"), sub("tcp_rtt"), sub("tcp_stats"), sub("tcp_delay")],

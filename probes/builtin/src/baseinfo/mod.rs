@@ -70,6 +70,7 @@ pub(crate) static DESCRIPTOR: Descriptor = Descriptor {
         host::HostRow::TABLE,
         con::SystemConIo::TABLE,
     ],
+    triggers: &[],
     needs: needs::NEEDS,
     build: Some(|env| Box::new(Polled(Baseinfo::new(env)))),
 };

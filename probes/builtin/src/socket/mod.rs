@@ -45,6 +45,7 @@ pub(crate) static DESCRIPTOR: Descriptor = Descriptor {
     scope: ScopeUse::Processes,
     params: params![RINGBUF_MAP_SIZE],
     tables: &[tables::EndpointTcp::TABLE, tables::EndpointUdp::TABLE],
+    triggers: &[],
     needs: jobs::NEEDS,
     build: Some(|env| Box::new(probe::Socket::new(env))),
 };

@@ -39,6 +39,7 @@ pub(crate) static DESCRIPTOR: Descriptor = Descriptor {
     scope: ScopeUse::Processes,
     params: params![SAMPLE_PERIOD, CLUSTER_IP_BACKEND, REPORT_CPORT, RINGBUF_MAP_SIZE, DEV_NAME],
     tables: &[tables::TcpLink::TABLE, tables::FlowPerf::TABLE],
+    triggers: &[],
     needs: NEEDS,
     build: Some(|env| Box::new(probe::Tcp::new(env))),
 };
