@@ -10,19 +10,21 @@ use super::parts::Parts;
 use super::peer;
 use super::routes::{contain, metrics, rest};
 use crate::access::{Access, Listener, Reason};
-use actix_http::HttpService;
 use actix_http::error::DispatchError;
+use actix_http::{HttpService, Request};
 use actix_server::{GracefulShutdownSignal, ServerBuilder, ServerHandle};
-use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, fn_factory, fn_service};
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
-use actix_web::{App, web};
+use actix_web::{App, HttpResponse, web};
 use rustls::ServerConfig;
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
@@ -172,6 +174,10 @@ impl Acceptor {
 }
 
 /// HTTP/1 with the routes of `listener` on a connection.
+///
+/// actix-http renews a clock of its own twice a second for as long as its service is there. The service is made with
+/// the first connection and goes with the last, so that a daemon that nobody asks does not wake; the routes, which
+/// are what is dear to make, stay.
 fn http(
     listener: Listener,
     parts: &Parts,
@@ -184,8 +190,48 @@ fn http(
     Error = DispatchError,
     InitError = (),
 > + use<> {
+    let (parts, limits, signal) = (parts.clone(), limits.clone(), signal.clone());
+    fn_factory(move || {
+        let (parts, limits, signal) = (parts.clone(), limits.clone(), signal.clone());
+        async move {
+            let app = app(listener, parts).into_factory().map_err(|error| error.error_response());
+            let app = Rc::new(app.new_service(AppConfig::default()).await?);
+            let used = Rc::new(Cell::new(Weak::new()));
+            Ok(fn_service(move |connection| {
+                let kept = used.take().upgrade();
+                let service = kept.unwrap_or_else(|| Rc::new(http1(Rc::clone(&app), &limits, &signal)));
+                used.set(Rc::downgrade(&service));
+                async move {
+                    service
+                        .new_service(())
+                        .await
+                        .map_err(|()| DispatchError::InternalError)?
+                        .call(connection)
+                        .await
+                }
+            }))
+        }
+    })
+}
+
+/// HTTP/1 before `app`.
+fn http1<S, B>(
+    app: Rc<S>,
+    limits: &Limits,
+    signal: &GracefulShutdownSignal,
+) -> impl ServiceFactory<
+    (Connection, Option<SocketAddr>),
+    Config = (),
+    Response = (),
+    Error = DispatchError,
+    InitError = (),
+> + use<S, B>
+where
+    S: Service<Request, Response = ServiceResponse<B>, Error = HttpResponse> + 'static,
+    S::Future: 'static,
+    B: MessageBody + 'static,
+{
     let signal = signal.clone();
-    let app = app(listener, parts.clone()).into_factory().map_err(|error| error.error_response());
     HttpService::<Connection, _, _>::build()
         .graceful_shutdown_signal(move || {
             let signal = signal.clone();
@@ -197,7 +243,7 @@ fn http(
         .on_connect_ext(|connection: &Connection, data| {
             data.insert(connection.line());
         })
-        .h1(map_config(app, |()| AppConfig::default()))
+        .h1(fn_factory(move || std::future::ready(Ok::<_, ()>(Rc::clone(&app)))))
 }
 
 /// The routes of `listener` behind the guard.
