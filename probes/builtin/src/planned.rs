@@ -12,7 +12,17 @@ const fn planned(
     sub_probes: &'static [SubProbe],
     params: &'static [&'static ParamSpec],
 ) -> Descriptor {
-    Descriptor { name, summary, sub_probes, scope, params, tables: &[], triggers: &[], needs: &[], build: None }
+    Descriptor {
+        name,
+        summary,
+        sub_probes,
+        scope,
+        params,
+        tables: &[],
+        triggers: &[],
+        needs: &[],
+        build: None,
+    }
 }
 
 /// What planned probes will need, so that the service's unit grants it once and not with each of them; a
@@ -20,7 +30,6 @@ const fn planned(
 pub(crate) static NEEDS: &[Need] = &[
     to_come(Capability::Bpf, "load BPF programs and make maps"),
     to_come(Capability::Perfmon, "attach BPF programs to the kernel and let them read its memory"),
-    to_come(Capability::SysAdmin, "have the kernel measure the run time of BPF programs"),
     to_come(Capability::SysResource, "make maps on kernels before 5.11, where RLIMIT_MEMLOCK counts them"),
     to_come(Capability::Syslog, "name kernel functions in stacks where kernel.kptr_restrict is 1"),
     to_come(
