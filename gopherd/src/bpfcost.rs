@@ -14,7 +14,7 @@ const LENGTH: Duration = Duration::from_millis(300);
 const SPREAD: f64 = 0.618_033_988_749_895;
 
 /// Measures as long as the daemon runs.
-pub async fn measure() {
+pub(crate) async fn measure() {
     let mut refused = false;
     let mut begin = Instant::now();
     for number in 0_u32.. {

@@ -137,7 +137,7 @@ impl Background {
     fn end(&mut self) {
         if self.asked && matches!(self.child.try_wait(), Ok(None)) {
             self.signal(rustix::process::Signal::TERM);
-            drop(within(DEADLINE, || self.child.try_wait().ok().flatten()));
+            let _ = within(DEADLINE, || self.child.try_wait().ok().flatten());
         }
         // It may have ended by itself already; then both have nothing to do.
         drop(self.child.kill());
