@@ -1,12 +1,14 @@
 //! `socket` in the daemon: real servers and clients, beside what the servers and the kernel count themselves.
 
+use gopher_e2e::bpf::{KINDS, existing, held};
 use gopher_e2e::daemon::free_port;
 use gopher_e2e::process::{Background, command, run, text_of};
+use gopher_e2e::service::{BACKEND, SERVICE, beside_a_service};
 use gopher_e2e::{Daemon, Scrape, Setup, eventually};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 
 /// Puts `socket` over the processes that `selection` selects, with a report every five seconds.
 #[track_caller]
@@ -113,7 +115,7 @@ fn a_server_with_workers_is_one_endpoint_under_its_process_group() {
     fs::write(setup.path("nginx.conf"), config).expect("written");
     let mut server = command("nginx");
     server.args(["-c", &path("nginx.conf"), "-p", &path("."), "-e", &path("nginx.err")]);
-    let _server = Background::start(server, &setup.path("nginx.log"));
+    let _server = Background::start(server, &setup.path("nginx.log")).asked_to_end();
     eventually("nginx to listen", || TcpStream::connect(("127.0.0.1", port)).ok());
     observe(
         &daemon,
@@ -158,6 +160,49 @@ fn a_server_with_workers_is_one_endpoint_under_its_process_group() {
 }
 
 #[test]
+fn a_service_s_connects_count_for_the_backend_that_answers() {
+    beside_a_service(|| {
+        let setup = Setup::new();
+        let daemon = setup.start();
+        let order = json!({
+            "blacklist": {}, "state": "running", "cmd": {"probe": ["tcp_socket"]},
+            "params": {"report_period": 5, "cluster_ip_backend": 1},
+        });
+        daemon.put("socket", &order.to_string());
+        let listener = TcpListener::bind(BACKEND).expect("a port");
+        for _ in 0..5 {
+            drop((TcpStream::connect(SERVICE).expect("connected"), listener.accept().expect("accepted")));
+        }
+        drop(listener);
+        for _ in 0..3 {
+            drop(TcpStream::connect(SERVICE).expect_err("its backend does not listen any more"));
+        }
+        let own = fs::read_to_string("/proc/self/comm").expect("comm");
+        let client = |ip| [("comm", own.trim_end()), ("role", "client"), ("server_ip", ip)];
+        let backend = [&client("127.0.0.1")[..], &[("server_port", "8080")]].concat();
+        let scrape = daemon.scrape_until("the connects under the backend", |scrape| {
+            let opened = sum(scrape, "active_open", &backend);
+            assert!(opened <= 5.0, "{opened}");
+            let refused = sum(scrape, "active_open_failed", &client("10.96.0.1"));
+            (opened == 5.0 && refused == 3.0).then(|| scrape.clone())
+        });
+        assert_eq!(sum(&scrape, "syn_sent", &backend), 5.0);
+        assert_eq!(sum(&scrape, "estab_latency_count", &backend), 5.0);
+        // Connection tracking forgets a refused connection at once, so nobody can tell whose it was.
+        assert_eq!(sum(&scrape, "syn_sent", &client("10.96.0.1")), 3.0);
+        assert_eq!(sum(&scrape, "active_open", &client("10.96.0.1")), 0.0);
+        // And without it from now on, without a restart.
+        daemon.put("socket", r#"{"params":{"cluster_ip_backend":0}}"#);
+        drop(TcpStream::connect(SERVICE).expect_err("nobody listens"));
+        let listener = TcpListener::bind(BACKEND).expect("a port");
+        drop((TcpStream::connect(SERVICE).expect("connected"), listener.accept().expect("accepted")));
+        daemon.scrape_until("a connect under the service's address", |scrape| {
+            (sum(scrape, "active_open", &client("10.96.0.1")) == 1.0).then_some(())
+        });
+    });
+}
+
+#[test]
 fn a_syn_that_finds_no_neighbour_is_dropped_here_and_counted() {
     let setup = Setup::new();
     let daemon = setup.start();
@@ -179,31 +224,8 @@ fn a_syn_that_finds_no_neighbour_is_dropped_here_and_counted() {
     }
 }
 
-/// Ids of BPF objects of `kind` that process `pid` has open.
-fn held(kind: &str, pid: u32) -> Vec<u64> {
-    let files = fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("the daemon's descriptors");
-    let id = |file: std::io::Result<fs::DirEntry>| {
-        let text = fs::read_to_string(file.ok()?.path()).ok()?;
-        // A link's file names its program too.
-        let name = if text.contains("link_id:") && kind != "link" { return None } else { kind };
-        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}_id:")))?;
-        line.trim().parse().ok()
-    };
-    files.filter_map(id).collect()
-}
-
-/// Whether the kernel still has one of them.
-fn there(kind: &str, ids: &[u64]) -> bool {
-    let list: Value = serde_json::from_str(&text_of("bpftool", &["-j", kind, "show"])).expect("JSON");
-    list.as_array()
-        .expect("a list")
-        .iter()
-        .any(|object| object["id"].as_u64().is_some_and(|id| ids.contains(&id)))
-}
-
 #[test]
 fn nothing_is_left_in_the_kernel_after_a_stop_after_changes_and_after_a_kill() {
-    const KINDS: [&str; 3] = ["prog", "map", "link"];
     let setup = Setup::new();
     let daemon = setup.start();
     let ids = || KINDS.map(|kind| held(kind, daemon.pid()).len());
@@ -232,6 +254,6 @@ fn nothing_is_left_in_the_kernel_after_a_stop_after_changes_and_after_a_kill() {
     let objects = KINDS.map(|kind| held(kind, daemon.pid()));
     daemon.kill();
     for (kind, ids) in KINDS.iter().zip(&objects) {
-        eventually("everything gone", || (!there(kind, ids)).then_some(()));
+        eventually("everything gone", || existing(kind, ids).is_empty().then_some(()));
     }
 }

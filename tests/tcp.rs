@@ -1,11 +1,14 @@
 //! `tcp` in the daemon: real servers and clients, beside what `ss` says and what the servers count themselves.
 
+use gopher_e2e::bpf::{KINDS, existing, held};
 use gopher_e2e::daemon::free_port;
 use gopher_e2e::process::{Background, command, run, text_of};
+use gopher_e2e::service::{BACKEND, SERVICE, beside_a_service};
 use gopher_e2e::{Daemon, Setup, eventually, within};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Starts `tcp` over all processes, with a report every five seconds.
@@ -202,7 +205,7 @@ fn nginx_logs_the_bytes_that_are_counted_for_it() {
     std::fs::write(setup.path("nginx.conf"), text).expect("a configuration");
     let mut nginx = command("nginx");
     nginx.arg("-c").arg(setup.path("nginx.conf")).arg("-p").arg(setup.path(""));
-    let _nginx = Background::start(nginx, &setup.path("nginx.log"));
+    let _nginx = Background::start(nginx, &setup.path("nginx.log")).asked_to_end();
     let request = b"GET /page HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     let (mut sent, mut received) = (0.0, 0.0);
     let connect = || TcpStream::connect(("127.0.0.1", port)).ok();
@@ -234,24 +237,7 @@ fn nginx_logs_the_bytes_that_are_counted_for_it() {
 
 #[test]
 fn a_service_s_address_is_shown_as_that_of_the_backend_that_answers() {
-    // In a network namespace of its own, with the translation that a cluster's services have.
-    let apart = || {
-        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("a network namespace");
-        text_of("ip", &["link", "set", "lo", "up"]);
-        text_of("ip", &["address", "add", "10.96.0.200/24", "dev", "lo"]);
-        let to = [
-            "-d",
-            "10.96.0.1",
-            "-p",
-            "tcp",
-            "--dport",
-            "80",
-            "-j",
-            "DNAT",
-            "--to-destination",
-            "127.0.0.1:8080",
-        ];
-        text_of("iptables", &[&["-t", "nat", "-A", "OUTPUT"][..], &to[..]].concat());
+    beside_a_service(|| {
         let setup = Setup::new();
         let daemon = setup.start();
         let order = json!({
@@ -259,9 +245,9 @@ fn a_service_s_address_is_shown_as_that_of_the_backend_that_answers() {
             "params": {"report_period": 5, "sample_period": 1000, "cluster_ip_backend": 1},
         });
         daemon.put("tcp", &order.to_string());
-        let listener = TcpListener::bind("127.0.0.1:8080").expect("a port");
+        let listener = TcpListener::bind(BACKEND).expect("a port");
         for _ in 0..5 {
-            let mut client = TcpStream::connect("10.96.0.1:80").expect("connected");
+            let mut client = TcpStream::connect(SERVICE).expect("connected");
             let (mut server, _) = listener.accept().expect("accepted");
             client.write_all(&[1; 100]).expect("sent");
             ask(&mut server, b"", 100);
@@ -276,40 +262,128 @@ fn a_service_s_address_is_shown_as_that_of_the_backend_that_answers() {
                 .value("gala_gopher_tcp_link_tx_bytes", &[("server_ip", "10.96.0.1"), ("role", "client")])
                 .is_none()
         );
-    };
-    std::thread::Builder::new().spawn(apart).expect("a thread").join().expect("it holds");
+    });
 }
 
-/// Ids of the BPF programs that process `pid` holds, of all its descriptors.
-fn programs_of(pid: u32) -> Vec<u64> {
-    let folder = std::fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("descriptors");
-    let text = |entry: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(entry.ok()?.path()).ok();
-    let id = |text: String| text.lines().find_map(|line| line.strip_prefix("prog_id:")?.trim().parse().ok());
-    folder.filter_map(text).filter_map(id).collect()
+/// Everything of the kernel's that the daemon holds: ids of BPF objects by kind, and how many descriptors.
+fn holds(daemon: &Daemon<'_>) -> ([Vec<u64>; 3], usize) {
+    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).expect("descriptors").count();
+    (KINDS.map(|kind| held(kind, daemon.pid())), descriptors)
 }
 
-/// Which of these programs exist.
-fn existing(ids: &[u64]) -> Vec<u64> {
-    let programs: Value = serde_json::from_str(&text_of("bpftool", &["-j", "prog", "show"])).expect("JSON");
-    let all: Vec<_> =
-        programs.as_array().into_iter().flatten().filter_map(|one| one["id"].as_u64()).collect();
-    ids.iter().copied().filter(|id| all.contains(id)).collect()
+/// Ends the traffic when it goes.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_thousand_changes_of_the_scope_under_traffic_take_no_counter_back_and_leave_nothing_behind() {
+    let setup = Setup::new();
+    let daemon = setup.start();
+    observe(&daemon, 0);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = listener.local_addr().expect("bound");
+    let end = AtomicBool::new(false);
+    let (before, changed, sent) = std::thread::scope(|threads| {
+        // Also when something here does not hold: the scope waits for its threads.
+        let ends = Ends(&end);
+        let traffic = threads.spawn(|| {
+            let mut client = TcpStream::connect(at).expect("connected");
+            let (mut server, _) = listener.accept().expect("accepted");
+            let mut sent = 0_u32;
+            while !end.load(Ordering::Relaxed) {
+                client.write_all(&[1; 100]).expect("sent");
+                ask(&mut server, &[2; 50], 100);
+                ask(&mut client, b"", 50);
+                // And connections that come and go.
+                drop((TcpStream::connect(at).expect("connected"), listener.accept().expect("accepted")));
+                sent += 1;
+            }
+            sent
+        });
+        let before = holds(&daemon);
+        let own = std::process::id();
+        let scopes = [
+            json!({"snoopers": {"proc_id": [own]}}),
+            json!({"blacklist": {}}),
+            json!({"snoopers": {"proc_name": [{"comm": "^no such process$"}]}}),
+            json!({"snoopers": {"proc_id": [own, 1]}}),
+        ];
+        let rows = Rows { comm: &own_comm(), role: "client", port: at.port() };
+        let mut last = 0.0;
+        for round in 0..1000 {
+            daemon.put("tcp", &scopes[round % scopes.len()].to_string());
+            if round % 100 == 1 {
+                let now = sum(&daemon, "gala_gopher_tcp_link_tx_bytes", rows);
+                assert!(now >= last, "{now} after {last}");
+                last = now;
+            }
+        }
+        daemon.put("tcp", &scopes[1].to_string());
+        drop(ends);
+        (before, holds(&daemon), traffic.join().expect("traffic"))
+    });
+    assert_eq!(changed.0, before.0, "BPF objects");
+    assert!(changed.1 <= before.1 + 8, "descriptors: {} and {} before", changed.1, before.1);
+    for (kind, ids) in KINDS.iter().zip(&changed.0) {
+        assert_eq!(existing(kind, ids).len(), ids.len(), "bpftool has each {kind}");
+    }
+    let own = own_comm();
+    let client = Rows { comm: &own, role: "client", port: at.port() };
+    becomes(&daemon, "tx_bytes", client, f64::from(sent) * 100.0);
+    becomes(&daemon, "rx_bytes", client, f64::from(sent) * 50.0);
 }
 
 #[test]
 fn no_bpf_object_is_left_by_a_stop_of_the_probe_or_by_the_kill_of_the_daemon() {
     let setup = Setup::new();
     let daemon = setup.start();
-    let before = programs_of(daemon.pid());
     observe(&daemon, 0);
-    let stopped: Vec<_> = programs_of(daemon.pid()).into_iter().filter(|id| !before.contains(id)).collect();
+    let stopped = held("prog", daemon.pid());
     assert!(stopped.len() >= 4, "{stopped:?}");
     daemon.put("tcp", r#"{"state":"stopped"}"#);
-    eventually("the programs to be gone after a stop", || existing(&stopped).is_empty().then_some(()));
+    eventually("the programs to be gone after a stop", || {
+        existing("prog", &stopped).is_empty().then_some(())
+    });
     assert!(daemon.scrape("/metrics").all("gala_gopher_tcp_link_tx_bytes").next().is_none());
     observe(&daemon, 0);
-    let killed = programs_of(daemon.pid());
-    assert!(existing(&killed).len() >= 4, "{killed:?}");
+    let killed = held("prog", daemon.pid());
+    assert!(existing("prog", &killed).len() >= 4, "{killed:?}");
     daemon.kill();
-    eventually("the programs to be gone after a kill", || existing(&killed).is_empty().then_some(()));
+    eventually("the programs to be gone after a kill", || existing("prog", &killed).is_empty().then_some(()));
+}
+
+#[test]
+fn what_its_programs_and_maps_cost_is_told() {
+    let setup = Setup::new();
+    let daemon = setup.start();
+    observe(&daemon, 0);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = listener.local_addr().expect("bound");
+    let program = [("probe", "tcp"), ("program", "state_call")];
+    daemon.scrape_until("a measurement that met a connection", |scrape| {
+        for _ in 0..20 {
+            drop((TcpStream::connect(at).expect("connected"), listener.accept().expect("accepted")));
+        }
+        let value = |name| scrape.value(name, &program).filter(|value| *value > 0.0);
+        let (runs, seconds) = (value("gopherd_bpf_runs_total")?, value("gopherd_bpf_run_seconds_total")?);
+        let each = seconds / runs;
+        assert!((10e-9..1e-3).contains(&each), "{each} s a run");
+        Some(())
+    });
+    let scrape = daemon.scrape("/metrics");
+    let maps = scrape.value("gopherd_bpf_map_bytes", &[("probe", "tcp")]).expect("maps");
+    assert!((50_000.0..64e6).contains(&maps), "{maps}");
+    let measured = scrape.value("gopherd_bpf_measured_seconds_total", &[]).expect("a time");
+    assert!(measured > 0.0);
+    let cost = &daemon.probe("tcp")["status"]["cost"];
+    assert!(cost["map_bytes"].as_u64().is_some_and(|bytes| bytes > 50_000), "{cost}");
+    assert!(cost["bpf_ns_per_s"].is_u64(), "{cost}");
+    daemon.put("tcp", r#"{"state":"stopped"}"#);
+    let maps = || daemon.scrape("/metrics").value("gopherd_bpf_map_bytes", &[("probe", "tcp")]);
+    eventually("the maps to be gone", || (maps() == Some(0.0)).then_some(()));
 }

@@ -116,10 +116,10 @@ pub struct Cost {
     /// CPU time of its thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_ns_per_s: Option<u64>,
-    /// Run time of its programs in the kernel.
+    /// Run time of its programs in the kernel, as last sampled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bpf_ns_per_s: Option<u64>,
-    /// Memory that it accounts for.
+    /// Memory that it accounts for, beside its maps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
     /// Its maps in the kernel.

@@ -1166,11 +1166,11 @@ _gopher__ctl() {
                     return 0
                     ;;
                 --sort)
-                    COMPREPLY=($(compgen -W "feature state targets series samples cpu memory lost" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "feature state targets series samples cpu bpf memory lost" -- "${cur}"))
                     return 0
                     ;;
                 -s)
-                    COMPREPLY=($(compgen -W "feature state targets series samples cpu memory lost" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "feature state targets series samples cpu bpf memory lost" -- "${cur}"))
                     return 0
                     ;;
                 --socket)

@@ -135,6 +135,7 @@ targets\t'Most targets first'
 series\t'Most series first'
 samples\t'Most samples a second first'
 cpu\t'Most CPU time first'
+bpf\t'Most run time in the kernel first'
 memory\t'Most memory first'
 lost\t'Most losses first'"
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand top" -l socket -d 'The daemon\'s socket' -r -F

@@ -22,7 +22,8 @@ use crate::signals::{Asked, Signals};
 use crate::startset::{Applied, StartSet, Target, apply};
 use crate::store::{self, Store};
 use crate::{
-    atomic, channels, check, config, feature, machine_id, privilege, serving, startset, systemd, world,
+    atomic, bpfcost, channels, check, config, feature, machine_id, privilege, serving, startset, systemd,
+    world,
 };
 use anyhow::Context as _;
 use futures_util::FutureExt as _;
@@ -234,6 +235,7 @@ impl App {
         let features: Vec<_> = probes::all().collect();
         let (manager, task) = manager::manager(&features, host.clone(), outlet, Box::new(world), limits);
         let _ = back.set(manager.clone());
+        tokio::spawn(bpfcost::measure());
 
         let pipeline = Pipeline {
             deliveries,

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod app;
 pub mod atomic;
+mod bpfcost;
 pub mod channels;
 pub mod check;
 pub mod cli;

@@ -17,12 +17,20 @@ use rustix::thread::{
 use std::fmt::Write as _;
 
 /// What the daemon needs beside its probes.
-const OWN: &[Need] = &[Need {
-    capability: Capability::SysPtrace,
-    sub_probes: &["scopes", "labels"],
-    purpose: "notice the exec of a process of another user, and see processes in a /proc that hides them",
-    without: "an exec that keeps the process's name is noticed late or not at all",
-}];
+const OWN: &[Need] = &[
+    Need {
+        capability: Capability::SysPtrace,
+        sub_probes: &["scopes", "labels"],
+        purpose: "notice the exec of a process of another user, and see processes in a /proc that hides them",
+        without: "an exec that keeps the process's name is noticed late or not at all",
+    },
+    Need {
+        capability: Capability::SysAdmin,
+        sub_probes: &["cost of BPF programs"],
+        purpose: "have the kernel measure the run time of BPF programs",
+        without: "gopherd_bpf_run_seconds_total and gopherd_bpf_runs_total are absent, unless kernel.bpf_stats_enabled is 1",
+    },
+];
 
 /// Who needs a capability.
 #[derive(Clone, Copy, Debug)]

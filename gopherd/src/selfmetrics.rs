@@ -3,6 +3,7 @@
 //! elsewhere already (a probe's [`Gauges`], a sink's [`SinkCounts`], the store) are read when they are asked
 //! for.
 
+mod bpf;
 mod containers;
 mod process;
 
@@ -11,6 +12,7 @@ use crate::containers::{Registry as Containers, Runtimes};
 use crate::expose::Format;
 use crate::sinks::SinkCounts;
 use crate::store::{Ingested, Store};
+use bpf::BpfMetrics;
 use containers::ContainerMetrics;
 use probe_core::Batch;
 use probe_kit::link::{Gauges, IN_FLIGHT};
@@ -47,6 +49,7 @@ pub struct SelfMetrics {
     series_limited: IntCounterVec,
     scrape_duration: Histogram,
     containers: ContainerMetrics,
+    bpf: BpfMetrics,
     http_refused: IntCounterVec,
     certificate_expiry: IntGaugeVec,
     process: ProcessMetrics,
@@ -129,6 +132,7 @@ impl SelfMetrics {
             )?,
             scrape_duration: register(&registry, Histogram::with_opts(scrape))?,
             containers: ContainerMetrics::new(&registry)?,
+            bpf: BpfMetrics::new(&registry)?,
             http_refused: counters(
                 "gopherd_http_refused_total",
                 "Requests and connections that were refused, before anything was done about them.",
@@ -267,6 +271,7 @@ impl SelfMetrics {
             self.series.with_label_values(&[feature.feature]).set(gauge(feature.series));
             raise(&self.series_limited.with_label_values(&[feature.feature]), feature.limited_total);
         }
+        self.bpf.read();
         self.process.read();
         let mut text = Vec::new();
         // Encoding into memory fails only for a family without samples, which the registry leaves out.

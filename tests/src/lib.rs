@@ -5,6 +5,7 @@
 //! here panics with the reason when it fails, since only tests call it; a failing test prints the daemon's log.
 #![forbid(unsafe_code)]
 
+pub mod bpf;
 pub mod bracket;
 pub mod cgroup;
 pub mod cri;
@@ -16,6 +17,7 @@ pub mod pki;
 pub mod process;
 pub mod runtimes;
 pub mod scrape;
+pub mod service;
 pub mod terminal;
 pub mod wait;
 

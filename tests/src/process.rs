@@ -2,6 +2,7 @@
 //!
 //! Owns finding, running and ending them. The daemon itself never starts one; a test checks that.
 
+use crate::wait::{DEADLINE, within};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
@@ -82,6 +83,8 @@ pub fn text_of(program: &str, args: &[&str]) -> String {
 pub struct Background {
     child: Child,
     log: PathBuf,
+    /// Asked to end, and killed only if it does not.
+    asked: bool,
 }
 
 impl Background {
@@ -94,7 +97,14 @@ impl Background {
             command.stdin(Stdio::null()).stdout(copy).stderr(file).spawn().unwrap_or_else(|error| {
                 panic!("{command:?}: {error}; `make test` installs what the tests need")
             });
-        Self { child, log: log.to_owned() }
+        Self { child, log: log.to_owned(), asked: false }
+    }
+
+    /// Ends it with SIGTERM: for a server that has workers, which would outlive its kill.
+    #[must_use]
+    pub fn asked_to_end(mut self) -> Self {
+        self.asked = true;
+        self
     }
 
     /// Its process id.
@@ -120,10 +130,15 @@ impl Background {
 
     /// Kills it at once, as `kill -9` does.
     pub fn kill(mut self) {
+        self.asked = false;
         self.end();
     }
 
     fn end(&mut self) {
+        if self.asked && matches!(self.child.try_wait(), Ok(None)) {
+            self.signal(rustix::process::Signal::TERM);
+            let _ = within(DEADLINE, || self.child.try_wait().ok().flatten());
+        }
         // It may have ended by itself already; then both have nothing to do.
         drop(self.child.kill());
         drop(self.child.wait());

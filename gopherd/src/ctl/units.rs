@@ -45,6 +45,12 @@ pub(super) fn percent(share: f64) -> String {
     format!("{:.1}%", share * 100.0)
 }
 
+/// Of one core, for nanoseconds in a second.
+#[allow(clippy::cast_precision_loss)] // a share for people
+pub(super) fn share(ns_per_s: u64) -> f64 {
+    ns_per_s as f64 / 1e9
+}
+
 /// The two largest units: `3h 12m`.
 pub(super) fn age(age: Duration) -> String {
     let text = humantime::format_duration(Duration::from_secs(age.as_secs())).to_string();

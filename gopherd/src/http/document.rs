@@ -1,4 +1,4 @@
-//! A feature's picture as the native documents. Pure: from the manager's view and two numbers that others know.
+//! A feature's picture as the native documents. Pure: from the manager's view and the numbers that others know.
 
 use super::parts::Parts;
 use crate::feature::{FeatureConfig, Wanted, native_document};
@@ -9,6 +9,7 @@ use gopher_api::{
 };
 use probe_core::params::TextRule;
 use probe_core::{Column, ParamKind, ParamSpec, ScopeUse, SubProbe, Table};
+use probe_kit::bpf::meter::OwnerCost;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
@@ -19,6 +20,7 @@ pub(super) struct Beside {
     pub(super) targets: Targets,
     pub(super) series: u64,
     pub(super) lost: BTreeMap<String, u64>,
+    pub(super) bpf: Option<OwnerCost>,
 }
 
 impl Beside {
@@ -28,6 +30,7 @@ impl Beside {
             targets: parts.targets.counts(feature),
             series: parts.metrics.series(feature),
             lost: parts.metrics.lost(feature),
+            bpf: parts.metrics.bpf(feature),
         }
     }
 }
@@ -66,7 +69,7 @@ pub(super) fn status(view: &FeatureView, beside: Beside) -> Status {
         samples: view.gauges.samples.load(Ordering::Relaxed),
         lost: lost(view, beside.lost),
         series: beside.series,
-        cost: cost(view),
+        cost: cost(view, beside.bpf),
     }
 }
 
@@ -76,10 +79,13 @@ fn lost(view: &FeatureView, mut later: BTreeMap<String, u64>) -> BTreeMap<String
     later
 }
 
-fn cost(view: &FeatureView) -> Cost {
+fn cost(view: &FeatureView, bpf: Option<OwnerCost>) -> Cost {
+    let run_time = bpf.and_then(|bpf| bpf.run_time_per_s);
     Cost {
         cpu_ns: Some(view.gauges.cpu_ns.load(Ordering::Relaxed)),
         memory_bytes: Some(view.gauges.memory_bytes.load(Ordering::Relaxed)),
+        bpf_ns_per_s: run_time.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
+        map_bytes: bpf.map(|bpf| bpf.map_bytes),
         ..Cost::default()
     }
 }
@@ -136,7 +142,7 @@ pub(super) fn item(view: &FeatureView, beside: Beside) -> ProbeItem {
         series: beside.series,
         samples: view.gauges.samples.load(Ordering::Relaxed),
         lost: lost(view, beside.lost),
-        cost: cost(view),
+        cost: cost(view, beside.bpf),
     }
 }
 

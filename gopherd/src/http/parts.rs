@@ -8,6 +8,7 @@ use crate::readiness::Readiness;
 use actix_web::web::Bytes;
 use gopher_api::TargetPage;
 use probe_core::Env;
+use probe_kit::bpf::meter::OwnerCost;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub trait Metrics: Send + Sync {
     fn series(&self, feature: &str) -> u64;
     /// What the feature lost after its probe's queue, and what its probe could not read, by stage and reason.
     fn lost(&self, feature: &str) -> BTreeMap<String, u64>;
+    /// What the feature's BPF programs and maps cost; `None` if it has none.
+    fn bpf(&self, feature: &str) -> Option<OwnerCost>;
     /// What the daemon as a whole costs and loses.
     fn daemon(&self) -> gopher_api::DaemonStatus;
 }

@@ -11,6 +11,7 @@ use probe_core::{
     Batch, Descriptor, Env, Order, Outcome, ParamSpec, Poll, Polled, Probe, ProbeError, ProcKey, Resolved,
     ScopeUse, Starting, SubProbe, Tick, Wake, params,
 };
+use probe_kit::bpf::meter::OwnerCost;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -142,6 +143,10 @@ impl Metrics for Beside {
 
     fn lost(&self, _: &str) -> BTreeMap<String, u64> {
         BTreeMap::from([("probe/late_tick".to_owned(), 3)])
+    }
+
+    fn bpf(&self, _: &str) -> Option<OwnerCost> {
+        Some(OwnerCost { run_time_per_s: Some(Duration::from_micros(3)), map_bytes: 4096 })
     }
 
     fn daemon(&self) -> DaemonStatus {

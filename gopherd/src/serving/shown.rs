@@ -10,6 +10,7 @@ use crate::scope::ScopeEngine;
 use crate::selfmetrics::{SelfMetrics, process_usage};
 use crate::store::Store;
 use gopher_api::DaemonStatus;
+use probe_kit::bpf::meter::{self, OwnerCost};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -139,6 +140,10 @@ impl Metrics for Shown {
 
     fn lost(&self, feature: &str) -> BTreeMap<String, u64> {
         self.own.lost(|owner| owner == feature)
+    }
+
+    fn bpf(&self, feature: &str) -> Option<OwnerCost> {
+        meter::owners().remove(feature)
     }
 
     fn daemon(&self) -> DaemonStatus {

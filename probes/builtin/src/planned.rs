@@ -30,7 +30,6 @@ const fn planned(
 pub(crate) static NEEDS: &[Need] = &[
     to_come(Capability::Bpf, "load BPF programs and make maps"),
     to_come(Capability::Perfmon, "attach BPF programs to the kernel and let them read its memory"),
-    to_come(Capability::SysAdmin, "have the kernel measure the run time of BPF programs"),
     to_come(Capability::SysResource, "make maps on kernels before 5.11, where RLIMIT_MEMLOCK counts them"),
     to_come(Capability::Syslog, "name kernel functions in stacks where kernel.kptr_restrict is 1"),
     to_come(

@@ -5,7 +5,9 @@
 // The two files that need it say why.
 #![deny(unsafe_code)]
 
+pub mod alarm;
 pub mod bpf;
+pub mod conntrack;
 pub mod kept;
 pub mod kernel;
 pub mod link;

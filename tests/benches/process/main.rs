@@ -18,6 +18,7 @@ mod resident;
 mod scrape;
 mod socket;
 mod tcp;
+mod tcp_load;
 
 use report::Report;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,7 +42,7 @@ impl Length {
 /// A part of the run, and what does it.
 type Part = (&'static str, fn(Length, &mut Report));
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     ("functions", functions::measure),
     ("latency", latency::measure),
     ("scrape", scrape::measure),
@@ -50,11 +51,12 @@ const PARTS: [Part; 9] = [
     ("containers", containers::measure),
     ("flood", flood::measure),
     ("tcp", tcp::measure),
+    ("tcp load", tcp_load::measure),
     ("socket", socket::measure),
 ];
 
 fn main() -> ExitCode {
-    if tcp::hold_if_asked() {
+    if tcp::hold_if_asked() || tcp_load::connect_if_asked() {
         return ExitCode::SUCCESS;
     }
     let length = match std::env::var("BENCH").as_deref() {

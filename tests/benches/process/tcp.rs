@@ -1,20 +1,17 @@
-//! `tcp`: a pass over 20,000 sockets against a bare loop of sock_diag in the same run, connections at full speed, and
-//! how long its changes take.
+//! `tcp`: a pass over 20,000 sockets against a bare loop of sock_diag in the same run, and how long its changes take.
 
 use crate::Length;
 use crate::measure::{Spread, memory, threads};
 use crate::process_table::sleepers;
 use crate::report::Report;
-use gopher_e2e::daemon::free_port;
 use gopher_e2e::{Daemon, Setup, eventually};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, netlink, recv, send, socket};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 use std::io::{BufRead as _, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{scope, sleep};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// Processes that hold connections, both ends of each; one of them is a tenth.
@@ -67,11 +64,10 @@ impl Drop for Holder {
 pub(crate) fn measure(length: Length, report: &mut Report) {
     changes(length, report);
     passes(length, report);
-    connections(length, report);
     scopes(length, report);
 }
 
-fn ms(time: Duration) -> f64 {
+pub(crate) fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
@@ -181,68 +177,6 @@ fn sock_diag() -> Duration {
             return clock() - begun;
         }
     }
-}
-
-/// Connections as fast as this machine makes them, each reset at once: every one counts.
-fn connections(length: Length, report: &mut Report) {
-    let setup = Setup::new();
-    let daemon = setup.start();
-    let order = json!({
-        "blacklist": {}, "cmd": {"probe": ["tcp_stats", "tcp_srtt", "tcp_abnormal"]},
-        "params": {"report_period": 5}, "state": "running",
-    });
-    daemon.put("tcp", &order.to_string());
-    let time = Duration::from_secs(length.pick(30, 3));
-    let (made, end) = (AtomicU64::new(0), AtomicBool::new(false));
-    let port = free_port();
-    let begun = Instant::now();
-    scope(|threads| {
-        for last in [2, 3] {
-            let (made, end) = (&made, &end);
-            let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), port)).expect("a port");
-            let at = listener.local_addr().expect("bound");
-            threads.spawn(move || {
-                while !end.load(Ordering::Relaxed) {
-                    let client = reset_later(at);
-                    drop((client, listener.accept().expect("accepted")));
-                    made.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-        sleep(time);
-        end.store(true, Ordering::Relaxed);
-    });
-    let seconds = begun.elapsed().as_secs_f64();
-    let made = made.into_inner();
-    let lost = |daemon: &Daemon<'_>| -> f64 {
-        let scrape = daemon.scrape("/metrics");
-        let ours = scrape.all("gopherd_lost_total").filter(|sample| sample.label("owner") == Some("tcp"));
-        ours.map(|sample| sample.value).sum()
-    };
-    let counted = |role: &str| -> f64 {
-        let scrape = daemon.scrape("/metrics");
-        let name = "gala_gopher_tcp_link_syn_srtt_count";
-        let ours = scrape.all(name).filter(|sample| {
-            sample.label("server_port") == Some(&port.to_string()) && sample.label("role") == Some(role)
-        });
-        ours.map(|sample| sample.value).sum()
-    };
-    #[allow(clippy::cast_precision_loss)] // some hundred thousand
-    let made = made as f64;
-    gopher_e2e::within(Duration::from_secs(15), || {
-        (counted("client") >= made && counted("server") >= made).then_some(())
-    });
-    let missing = vec![made - counted("client"), made - counted("server")];
-    report.shown("tcp: connections made and reset a second", "1/s", vec![made / seconds]);
-    report.limited("tcp: connections that were not counted", "", 0.0, missing);
-    report.shown("tcp: losses that were counted", "", vec![lost(&daemon)]);
-}
-
-/// A connection that ends by a reset, so that it leaves no port behind.
-fn reset_later(to: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(to).expect("connected");
-    rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).expect("lingering set");
-    stream
 }
 
 /// A scope of a thousand processes that is taken back and given again.

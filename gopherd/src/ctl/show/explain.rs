@@ -75,7 +75,12 @@ fn facts(look: &Look, item: &ProbeItem, document: &ProbeDocument) -> String {
         humantime::format_duration(std::time::Duration::from_millis(ns / 1_000_000)).to_string()
     });
     let memory = units::known(status.cost.memory_bytes, units::bytes);
-    fact("cost", Tone::Plain, &format!("{cpu} CPU over all its runs, {memory} of memory"));
+    let mut cost = format!("{cpu} CPU over all its runs, {memory} of memory");
+    if let Some(maps) = status.cost.map_bytes {
+        let share = units::known(status.cost.bpf_ns_per_s, |ns| units::percent(units::share(ns)));
+        let _ = write!(cost, "; BPF programs {share} of a core, maps {}", units::bytes(maps));
+    }
+    fact("cost", Tone::Plain, &cost);
     let lost: Vec<String> =
         status.lost.iter().filter(|(_, n)| **n > 0).map(|(what, n)| format!("{n} {what}")).collect();
     let (tone, lost) =

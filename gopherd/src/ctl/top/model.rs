@@ -1,5 +1,6 @@
 //! Rates from two looks, and the order of the rows. Pure.
 
+use crate::ctl::units;
 use clap::ValueEnum;
 use gopher_api::{ProbeItem, ProbeList, ProbeState, Targets};
 use std::cmp::Ordering;
@@ -30,6 +31,8 @@ pub(in crate::ctl) enum SortBy {
     Samples,
     /// Most CPU time first.
     Cpu,
+    /// Most run time in the kernel first.
+    Bpf,
     /// Most memory first.
     Memory,
     /// Most losses first.
@@ -68,6 +71,8 @@ pub(super) struct Row<'s> {
     pub(super) samples_per_s: Option<f64>,
     /// Of one core.
     pub(super) cpu: Option<f64>,
+    /// Its programs in the kernel, of one core.
+    pub(super) bpf: Option<f64>,
     pub(super) memory_bytes: Option<u64>,
     pub(super) lost: u64,
 }
@@ -132,6 +137,7 @@ pub(super) fn rows<'s>(before: Option<&Sample>, now: &'s Sample, order: Order, a
                 series: item.series,
                 samples_per_s: rate(old.map(|old| old.samples), Some(item.samples), passed),
                 cpu: rate(old.and_then(|old| old.cost.cpu_ns), item.cost.cpu_ns, passed).map(|ns| ns / NS),
+                bpf: item.cost.bpf_ns_per_s.map(units::share),
                 memory_bytes: memory(item),
                 lost: lost(&item.lost),
             }
@@ -155,6 +161,7 @@ fn compare(a: &Row<'_>, b: &Row<'_>, by: SortBy) -> Ordering {
         SortBy::Series => b.series.cmp(&a.series),
         SortBy::Samples => float(a.samples_per_s, b.samples_per_s),
         SortBy::Cpu => float(a.cpu, b.cpu),
+        SortBy::Bpf => float(a.bpf, b.bpf),
         SortBy::Memory => b.memory_bytes.cmp(&a.memory_bytes),
         SortBy::Lost => b.lost.cmp(&a.lost),
     }

@@ -18,7 +18,13 @@ pub(in crate::ctl) fn item(feature: &str, state: ProbeState, samples: u64, cpu_n
         series: samples / 2,
         samples,
         lost: BTreeMap::from([("queue".to_owned(), 1), ("probe/late_tick".to_owned(), 2)]),
-        cost: Cost { cpu_ns: Some(cpu_ns), memory_bytes: Some(2048), ..Cost::default() },
+        cost: Cost {
+            cpu_ns: Some(cpu_ns),
+            memory_bytes: Some(2048),
+            bpf_ns_per_s: (feature == "tcp").then_some(1_500_000),
+            map_bytes: (feature == "tcp").then_some(6 << 20),
+            ..Cost::default()
+        },
     }
 }
 
@@ -95,6 +101,8 @@ fn rows_come_in_the_order_that_was_asked_for() {
     assert_eq!(names(SortBy::Samples, false), "tcp l7 io");
     assert_eq!(names(SortBy::Series, false), "tcp io l7");
     assert_eq!(names(SortBy::Cpu, false), "tcp io l7");
+    assert_eq!(names(SortBy::Bpf, false), "tcp io l7");
+    assert_eq!(names(SortBy::Memory, false), "tcp io l7");
     assert_eq!(names(SortBy::Lost, false), "io l7 tcp");
 }
 

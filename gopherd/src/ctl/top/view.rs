@@ -60,6 +60,7 @@ fn features(look: &Look, rows: &[Row<'_>]) -> String {
         Column::Number("SERIES"),
         Column::Number("SAMPLES/S"),
         Column::Number("CPU"),
+        Column::Number("BPF"),
         Column::Number("MEMORY"),
         Column::Number("LOST"),
     ];
@@ -72,6 +73,7 @@ fn features(look: &Look, rows: &[Row<'_>]) -> String {
             Cell::new(units::count(row.series)),
             Cell::new(known(row.samples_per_s, units::rate)),
             Cell::new(known(row.cpu, units::percent)),
+            Cell::new(known(row.bpf, units::percent)),
             Cell::new(known(row.memory_bytes, units::bytes)),
             lost(row.lost),
         ]

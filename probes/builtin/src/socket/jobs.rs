@@ -124,6 +124,11 @@ pub(super) const NEEDS: &[Need] = &[
         "on kernels before 5.11 the feature runs only below RLIMIT_MEMLOCK",
     ),
     need(
+        Capability::NetAdmin,
+        "ask connection tracking for the backend of a service's address, with `cluster_ip_backend`",
+        "services are shown under their own address",
+    ),
+    need(
         Capability::SysPtrace,
         "see which processes have ended, and the counters of their network namespaces, where /proc hides them",
         "where /proc is mounted with hidepid, series of hidden processes end early and overflows are absent",

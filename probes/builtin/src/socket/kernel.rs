@@ -1,9 +1,9 @@
 //! The programs at work: loaded, attached, asked; their maps read and tidied. What the numbers mean is others'.
 
 use super::bpf::{
-    self, OpenSocketSkel, SOCKET_LOST_END, SOCKET_TELL_TCP, SOCKET_TELL_UDP, SocketSkel, SocketSkelBuilder,
-    closed_key, closed_value, drop_counts, drop_key, endpoint_counts, endpoint_key, held_socket, listen_key,
-    listen_value, udp_counts, udp_key,
+    self, OpenSocketSkel, SOCKET_LOST_BACKEND, SOCKET_LOST_END, SOCKET_TELL_TCP, SOCKET_TELL_UDP, SocketSkel,
+    SocketSkelBuilder, closed_key, closed_value, drop_counts, drop_key, endpoint_counts, endpoint_key,
+    held_socket, listen_key, listen_value, udp_counts, udp_key,
 };
 use super::jobs::{self, Gives, HELD, JOBS};
 use super::listeners::{Place, process};
@@ -11,11 +11,9 @@ use super::tables::LATENCY_BOUNDS;
 use super::tcp::owner_there;
 use super::{TCP, UDP};
 use libbpf_rs::skel::Skel as _;
-use libbpf_rs::{MapCore, MapFlags};
+use libbpf_rs::{MapCore, MapFlags, MapHandle};
 use probe_core::{Outcome, ProbeError, Scope, SubProbes};
-use probe_kit::bpf::{
-    Bpf, Costs, ObjectSpec, ScopeSlot, Storage, abi, cost, drain, iterate, raised, snapshot,
-};
+use probe_kit::bpf::{Bpf, ObjectSpec, ScopeSlot, Storage, abi, cost, drain, iterate, raised, snapshot};
 use probe_kit::kernel::Kernel;
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::HashMap;
@@ -23,21 +21,25 @@ use std::io;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Series of each kind that there is room for with each MB of `ringbuf_map_size`.
-const ENDPOINTS: u32 = 5120;
+pub(super) const ENDPOINTS: u32 = 5120;
 
 /// Records of one pass are cut off here, and that is counted: about 75,000 holders of sockets.
 const MAX_PASS: usize = 8 << 20;
-
-/// Maps of others, not in this object's account.
-const SHARED: &[&str] = &["gopher_scope", "gopher_modes"];
 
 /// The loaded object.
 pub(super) struct Source<'o> {
     object: Bpf<SocketSkel<'o>>,
     kernel: &'static Kernel,
     room: u32,
-    lost: [u64; 3],
+    lost: [u64; REASONS.len() + 1],
 }
+
+/// The names of losses that the programs count.
+const REASONS: [(&str, u32); 3] = [
+    ("map_full", abi::GOPHER_LOST_MAP),
+    ("end_missed", SOCKET_LOST_END),
+    ("backend_not_asked", SOCKET_LOST_BACKEND),
+];
 
 /// Nanoseconds in a clock tick of `/proc/<pid>/stat`, and after which time a process has executed what it was forked for.
 const TICK_NS: u64 = 10_000_000;
@@ -51,14 +53,13 @@ fn now_ns(clock: ClockId) -> u64 {
 }
 
 impl<'o> Source<'o> {
-    /// Loads what this kernel can do, with maps for `size` MB worth of series.
+    /// Loads what this kernel can do, with room for so many series of each kind.
     pub(super) fn load(
         storage: &'o mut Storage,
         kernel: &'static Kernel,
         slot: &ScopeSlot,
-        size: u32,
+        room: u32,
     ) -> Result<Self, ProbeError> {
-        let room = ENDPOINTS * size.clamp(1, 32);
         let spec = ObjectSpec { name: "socket", bytes: bpf::OBJECT, jobs: JOBS };
         let configure = |open: &mut OpenSocketSkel<'o>| {
             if let Some(data) = open.maps.rodata_data.as_deref_mut() {
@@ -78,7 +79,7 @@ impl<'o> Source<'o> {
             }
         };
         let object = Bpf::load::<SocketSkelBuilder>(&spec, kernel, Some(slot.maps()), storage, configure)?;
-        Ok(Self { object, kernel, room, lost: [0; 3] })
+        Ok(Self { object, kernel, room, lost: [0; _] })
     }
 
     /// Rows of each kind that there is room for.
@@ -100,6 +101,18 @@ impl<'o> Source<'o> {
             data.tell = bit(TCP, SOCKET_TELL_TCP) | bit(UDP, SOCKET_TELL_UDP);
         }
         outcome
+    }
+
+    /// Tells connects one by one from now on, each with its client's port, or sums them up.
+    pub(super) fn connects_apart(&mut self, apart: bool) {
+        if let Some(data) = self.object.skel_mut().maps.bss_data.as_deref_mut() {
+            data.connects_apart = apart.into();
+        }
+    }
+
+    /// The ring of connects that are told one by one.
+    pub(super) fn ended_connects(&self) -> Result<MapHandle, ProbeError> {
+        Ok(self.object.map("ended_connects")?)
     }
 
     /// Every holder of every socket that is told of, TCP's and UDP's, and how many records were cut off at least.
@@ -201,21 +214,18 @@ impl<'o> Source<'o> {
     }
 
     /// What was lost since the last call, by reason.
-    pub(super) fn losses(&mut self) -> io::Result<[(&'static str, u64); 3]> {
+    pub(super) fn losses(&mut self) -> io::Result<Vec<(&'static str, u64)>> {
         let object = self.object.skel().object();
-        let now = [
-            cost::lost(object, abi::GOPHER_LOST_MAP)?,
-            cost::lost(object, SOCKET_LOST_END)?,
-            Costs::of(object, SHARED)?.recursion_misses().unwrap_or(0),
-        ];
-        let before = std::mem::replace(&mut self.lost, now);
-        let grown = |at: usize| now[at].saturating_sub(before[at]);
-        Ok([("map_full", grown(0)), ("end_missed", grown(1)), ("program_skipped", grown(2))])
-    }
-
-    /// Memory of maps and programs.
-    pub(super) fn memory(&self) -> u64 {
-        Costs::of(self.object.skel().object(), SHARED).map_or(0, |costs| costs.memory_bytes)
+        let mut now = Vec::with_capacity(self.lost.len());
+        for (name, reason) in REASONS {
+            now.push((name, cost::lost(object, reason)?));
+        }
+        now.push(("program_skipped", cost::recursion_misses(object)?.unwrap_or(0)));
+        for ((_, count), told) in now.iter_mut().zip(&mut self.lost) {
+            let before = std::mem::replace(told, *count);
+            *count = count.saturating_sub(before);
+        }
+        Ok(now)
     }
 
     /// What became of each job, for the tests' table of kernels.

@@ -2,7 +2,7 @@
 
 use probe_core::{Label, SmolStr};
 use probe_kit::bpf::abi;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A number in decimal.
 pub(super) fn number(value: impl itoa::Integer) -> Label {
@@ -10,12 +10,17 @@ pub(super) fn number(value: impl itoa::Integer) -> Label {
 }
 
 /// An address of a tuple's family: IPv4 lies in the first four bytes.
-pub(super) fn address(ip: [u8; 16], family: u16) -> Label {
+pub(super) fn ip(ip: [u8; 16], family: u16) -> IpAddr {
     if u32::from(family) == abi::GOPHER_FAMILY_IPV4 {
         let [a, b, c, d, ..] = ip;
-        return smol_str::format_smolstr!("{}", Ipv4Addr::new(a, b, c, d));
+        return Ipv4Addr::new(a, b, c, d).into();
     }
-    smol_str::format_smolstr!("{}", Ipv6Addr::from(ip))
+    Ipv6Addr::from(ip).into()
+}
+
+/// The same as text.
+pub(super) fn address(bytes: [u8; 16], family: u16) -> Label {
+    smol_str::format_smolstr!("{}", ip(bytes, family))
 }
 
 /// The name of a process, up to its NUL. A process chooses it, so it may be anything.

@@ -43,7 +43,7 @@ pub(crate) static DESCRIPTOR: Descriptor = Descriptor {
         ),
     ],
     scope: ScopeUse::Processes,
-    params: params![RINGBUF_MAP_SIZE],
+    params: params![CLUSTER_IP_BACKEND, RINGBUF_MAP_SIZE],
     tables: &[tables::EndpointTcp::TABLE, tables::EndpointUdp::TABLE],
     triggers: &[],
     needs: jobs::NEEDS,

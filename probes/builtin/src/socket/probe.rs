@@ -1,7 +1,8 @@
 //! The loop: what the kernel counted is read at each tick, and orders are followed at once.
 
-use super::bpf::listen_key;
-use super::kernel::Source;
+use super::bpf::{ended_connect, listen_key};
+use super::kernel::{ENDPOINTS, Source};
+use super::labels;
 use super::listeners::{Grown, Listeners};
 use super::netns;
 use super::overflow::{Attribution, Overflows};
@@ -9,18 +10,24 @@ use super::tcp::{Endpoints, Showing};
 use super::udp::Datagrams;
 use super::{TCP, UDP};
 use probe_core::{
-    Batch, Capability, Env, Order, Outcome, Probe, ProbeError, ProcKey, Running, Scope, Starting, SubProbes,
-    Tick, Wake, params,
+    Batch, Capability, Env, Order, Outcome, Params, Probe, ProbeError, ProcKey, Running, Scope, Starting,
+    SubProbes, Tick, Wake, params,
 };
-use probe_kit::bpf::{ScopeMaps, ScopeSlot, Storage};
+use probe_kit::alarm::Alarm;
+use probe_kit::bpf::{Ring, ScopeMaps, ScopeSlot, Storage};
+use probe_kit::conntrack::{Backends, Connection};
 use probe_kit::kernel::{Kernel, kernel};
 use probe_kit::privilege::raise;
 use probe_kit::scan::number;
 use probe_kit::stat::Stat;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
+
+/// While backends are asked for, how often: connection tracking forgets a connection that was reset after 10 s.
+const ASK: Duration = Duration::from_secs(2);
 
 /// The probe.
 pub(super) struct Socket {
@@ -43,18 +50,40 @@ impl Probe for Socket {
         let maps = ScopeMaps::shared().map_err(failed("scope maps"))?;
         let slot = maps.slot().ok_or_else(|| ProbeError::failed("scope maps", "every place is taken"))?;
         let mut storage = Storage::new();
-        let (mut work, outcome) = Work::begin(self.proc, slot, kernel(), &mut storage, start.order())?;
+        let size = u32::try_from(start.order().params.int(&params::RINGBUF_MAP_SIZE)).unwrap_or(1);
+        let room = ENDPOINTS * size.clamp(1, 32);
+        let (mut work, outcome) = Work::begin(self.proc, slot, kernel(), &mut storage, start.order(), room)?;
+        let connects = work.source.ended_connects()?;
+        let mut ring = Ring::new(&connects).map_err(failed("ring"))?;
+        let mut alarm = Alarm::new(ring.fd(), Duration::ZERO).map_err(failed("timer"))?;
+        alarm.every(work.asks()).map_err(failed("timer"))?;
         let mut running = start.attached(outcome)?;
         loop {
-            match running.wait(None) {
-                Wake::Tick(tick) => work.report(tick, &mut running)?,
+            match running.wait(Some(alarm.fd())) {
+                Wake::Tick(tick) => {
+                    work.connects(&mut ring)?;
+                    work.report(tick, &mut running)?;
+                }
+                Wake::Readable => {
+                    alarm.went_off();
+                    work.connects(&mut ring)?;
+                }
                 Wake::SubProbes(wanted) => {
                     let outcome = work.switch(&wanted)?;
                     running.report(outcome);
                 }
                 Wake::Scope(scope) => work.observe(scope)?,
-                // There is nothing to wait for, the one parameter takes a restart, and containers are labels.
-                Wake::Readable | Wake::Params(_) | Wake::Containers(_) => {}
+                Wake::Params(params) => {
+                    let before = work.backends.lacking().map(str::to_owned);
+                    work.serve(&params);
+                    alarm.every(work.asks()).map_err(failed("timer"))?;
+                    if work.backends.lacking() != before.as_deref() {
+                        let outcome = work.switch(&running.order().sub_probes.clone())?;
+                        running.report(outcome);
+                    }
+                }
+                // Containers are labels.
+                Wake::Containers(_) => {}
                 Wake::Stop => return Ok(()),
             }
         }
@@ -72,6 +101,7 @@ pub(super) struct Work<'o> {
     attribution: Attribution,
     tcp: Endpoints,
     udp: Datagrams,
+    backends: Backends,
     /// Drops that a pass between two ticks has found.
     grown: Vec<Grown>,
     /// What was left out since the last report, by reason.
@@ -79,16 +109,16 @@ pub(super) struct Work<'o> {
 }
 
 impl<'o> Work<'o> {
-    /// Loads and attaches what `order` asks for.
+    /// Loads and attaches what `order` asks for, with room for so many series of each kind.
     pub(super) fn begin(
         proc: PathBuf,
         slot: ScopeSlot,
         kernel: &'static Kernel,
         storage: &'o mut Storage,
         order: &Order,
+        room: u32,
     ) -> Result<(Self, Outcome), ProbeError> {
-        let size = u32::try_from(order.params.int(&params::RINGBUF_MAP_SIZE)).unwrap_or(1);
-        let source = Source::load(storage, kernel, &slot, size)?;
+        let source = Source::load(storage, kernel, &slot, room)?;
         let room = source.room();
         let mut work = Self {
             proc,
@@ -101,9 +131,11 @@ impl<'o> Work<'o> {
             // Connections by peer, and listening sockets.
             tcp: Endpoints::new(2 * room),
             udp: Datagrams::new(room),
+            backends: Backends::Off,
             grown: Vec::new(),
             skipped: Vec::new(),
         };
+        work.serve(&order.params);
         work.scope = order.scope.clone();
         apply_scope(&mut work.slot, &work.scope)?;
         let outcome = work.switch(&order.sub_probes)?;
@@ -112,7 +144,8 @@ impl<'o> Work<'o> {
 
     /// Runs these sub-probes and no others.
     pub(super) fn switch(&mut self, wanted: &SubProbes) -> Result<Outcome, ProbeError> {
-        let outcome = self.source.apply(wanted);
+        let mut outcome = self.source.apply(wanted);
+        self.backends.tell(&mut outcome, |sub_probe| sub_probe == TCP);
         if !(wanted.has(TCP) && self.wanted.has(TCP)) {
             // What listens and what has overflowed in between, nobody saw.
             self.listeners.forget();
@@ -122,6 +155,33 @@ impl<'o> Work<'o> {
         // Who listens already must be known before the first connection comes in.
         self.pass()?;
         Ok(outcome)
+    }
+
+    /// Takes the parameters that need no restart.
+    pub(super) fn serve(&mut self, params: &Params) {
+        self.backends = Backends::of(params);
+        self.source.connects_apart(matches!(self.backends, Backends::Tracked(_)));
+    }
+
+    /// How often it wakes to ask for backends; zero is never.
+    fn asks(&self) -> Duration {
+        if matches!(self.backends, Backends::Tracked(_)) { ASK } else { Duration::ZERO }
+    }
+
+    /// Counts connects that were told one by one, each under the address of the backend that answered it.
+    fn connects(&mut self, ring: &mut Ring<'_, ended_connect>) -> Result<(), ProbeError> {
+        let now = Instant::now();
+        let Self { backends, tcp, .. } = self;
+        ring.drain(|connect: ended_connect| {
+            let server = match backends {
+                // What is not answered, for want of memory or so, is shown as it is.
+                Backends::Tracked(table) => table.backend(&connection(&connect)).ok().flatten(),
+                _ => None,
+            };
+            tcp.connected(&connect, server, now);
+        })
+        .map(drop)
+        .map_err(failed("ring"))
     }
 
     /// Observes these processes from now on.
@@ -235,15 +295,24 @@ impl<'o> Work<'o> {
         Ok(())
     }
 
-    /// Bytes held for data, in the kernel and here.
+    /// Bytes held for data; the maps are accounted for by themselves.
     pub(super) fn memory(&self) -> u64 {
-        self.source.memory() + self.listeners.memory() + self.tcp.memory() + self.udp.memory()
+        self.listeners.memory() + self.tcp.memory() + self.udp.memory()
     }
 
     /// What became of each job, for the tests' table of kernels.
     #[cfg(test)]
     pub(super) fn verdicts(&self) -> Vec<String> {
         self.source.verdicts()
+    }
+}
+
+fn connection(connect: &ended_connect) -> Connection {
+    let key = &connect.key;
+    let end = |ip, port| SocketAddr::new(labels::ip(ip, key.family), port);
+    Connection {
+        client: end(key.client_ip, connect.client_port),
+        server: end(key.server_ip, key.server_port),
     }
 }
 

@@ -33,6 +33,11 @@
 struct attempt {
 	struct endpoint_key key;
 	uint64_t since;
+	/* Nothing of it is counted before it has ended; what would have been is here. */
+	uint32_t apart;
+	uint32_t retran_syn;
+	uint32_t syn_drop;
+	uint32_t zero;
 };
 
 HASH(tcp_endpoints, 5120, struct endpoint_key, struct endpoint_counts);
@@ -42,6 +47,8 @@ HASH(listeners, 5120, struct listen_key, struct listen_value);
 HASH(closed_listeners, 1024, struct closed_key, struct closed_value);
 HASH(udp_endpoints, 5120, struct udp_key, struct udp_counts);
 HASH(udp_drops, 5120, struct drop_key, struct drop_counts);
+/* Ends of connects that are told apart, as struct ended_connect. */
+GOPHER_RING(ended_connects, 256 * 1024);
 
 /* The bounds of estab_latency in ns, those of the table. */
 const volatile uint64_t latency_bounds[SOCKET_LATENCY_BOUNDS] = {};
@@ -51,6 +58,9 @@ uint64_t period = 1;
 
 /* SOCKET_TELL_*: set before each pass of the file iterator. */
 uint32_t tell = 0;
+
+/* Connects are told one by one, with the client's port: cluster_ip_backend. */
+uint32_t connects_apart = 0;
 
 static __always_inline void owner_of(struct task_struct *task, struct socket_owner *owner)
 {
@@ -170,7 +180,9 @@ static __always_inline void connecting(struct sock *sk)
 	key->family = tuple.family;
 	key->role = GOPHER_ROLE_CLIENT;
 	attempt.since = bpf_ktime_get_ns();
-	COUNT(key, syn_sent);
+	attempt.apart = connects_apart;
+	if (!attempt.apart)
+		COUNT(key, syn_sent);
 	/* Whatever is there is of an older life of the same socket. */
 	if (bpf_map_update_elem(&attempts, &id, &attempt, BPF_ANY))
 		gopher_lose(GOPHER_LOST_MAP);
@@ -224,21 +236,62 @@ int BPF_PROG(state_by_call, struct sock *sk, int old_state, int new_state)
 	return 0;
 }
 
+/* What was put off of an attempt that nobody will ask for the backend of. */
+static __always_inline void count_put_off(const struct attempt *attempt)
+{
+	struct endpoint_counts *counts = COUNT(&attempt->key, syn_sent);
+
+	if (!counts)
+		return;
+	__sync_fetch_and_add(&counts->retran_syn, attempt->retran_syn);
+	__sync_fetch_and_add(&counts->syn_drop, attempt->syn_drop);
+}
+
+static __always_inline int told_apart(struct sock *sk, const struct attempt *attempt, int established,
+				      uint64_t latency)
+{
+	struct ended_connect *record;
+	struct gopher_tuple tuple;
+
+	if (gopher_sock_tuple(sk, &tuple))
+		return 0;
+	record = bpf_ringbuf_reserve(&ended_connects, sizeof(*record), 0);
+	if (!record)
+		return 0;
+	record->key = attempt->key;
+	record->latency = latency;
+	record->retran_syn = attempt->retran_syn;
+	record->syn_drop = attempt->syn_drop;
+	record->client_port = tuple.local_port;
+	record->established = established;
+	record->zero = 0;
+	gopher_ring_submit(&ended_connects, record, sizeof(*record));
+	return 1;
+}
+
 static __always_inline int attempt_ended(struct sock *sk, int established)
 {
-	uint64_t id = (uint64_t)sk;
+	uint64_t id = (uint64_t)sk, latency;
 	struct attempt *attempt = bpf_map_lookup_elem(&attempts, &id);
 	struct endpoint_counts *counts;
 
 	if (!attempt)
 		return 0;
+	latency = established ? bpf_ktime_get_ns() - attempt->since : 0;
+	if (attempt->apart) {
+		if (told_apart(sk, attempt, established, latency))
+			goto ended;
+		count_put_off(attempt);
+		gopher_lose(SOCKET_LOST_BACKEND);
+	}
 	if (established) {
 		counts = COUNT(&attempt->key, active_open);
 		if (counts)
-			count_latency(counts, bpf_ktime_get_ns() - attempt->since);
+			count_latency(counts, latency);
 	} else {
 		COUNT(&attempt->key, active_open_failed);
 	}
+ended:
 	bpf_map_delete_elem(&attempts, &id);
 	return 1;
 }
@@ -291,7 +344,12 @@ SEC("?tp_btf/tcp_destroy_sock")
 int BPF_PROG(destroyed, struct sock *sk)
 {
 	uint64_t id = (uint64_t)sk;
+	struct attempt *attempt = bpf_map_lookup_elem(&attempts, &id);
 
+	if (!attempt)
+		return 0;
+	if (attempt->apart)
+		count_put_off(attempt);
 	if (bpf_map_delete_elem(&attempts, &id) == 0)
 		gopher_lose(SOCKET_LOST_END);
 	return 0;
@@ -306,7 +364,9 @@ int BPF_PROG(retransmitted, struct sock *sk)
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_SYN_SENT)
 		return 0;
 	attempt = bpf_map_lookup_elem(&attempts, &id);
-	if (attempt)
+	if (attempt && attempt->apart)
+		__sync_fetch_and_add(&attempt->retran_syn, 1);
+	else if (attempt)
 		COUNT(&attempt->key, retran_syn);
 	return 0;
 }
@@ -343,7 +403,9 @@ int BPF_PROG(freed, struct sk_buff *skb, void *location, enum skb_drop_reason re
 		return 0;
 	id = (uint64_t)BPF_CORE_READ(skb, sk);
 	attempt = bpf_map_lookup_elem(&attempts, &id);
-	if (attempt)
+	if (attempt && attempt->apart)
+		__sync_fetch_and_add(&attempt->syn_drop, 1);
+	else if (attempt)
 		COUNT(&attempt->key, syn_drop);
 	return 0;
 }

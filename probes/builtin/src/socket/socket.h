@@ -9,6 +9,8 @@
 enum socket_lost_reason {
 	/* A connecting socket is gone and nobody saw how it fared. */
 	SOCKET_LOST_END = GOPHER_LOST_OWN,
+	/* A connect that the ring had no room for: counted under the address that it was made to. */
+	SOCKET_LOST_BACKEND,
 };
 
 /* A process, as it was when it did something. */
@@ -48,6 +50,17 @@ struct endpoint_counts {
 	uint64_t latency_max; /* ns, the largest of `latency_period` */
 	uint64_t latency_period; /* number of the report period */
 	uint64_t latency[SOCKET_LATENCY_SLOTS];
+};
+
+/* How a connect fared, told one by one while it is asked which backend answered each. */
+struct ended_connect {
+	struct endpoint_key key;
+	uint64_t latency; /* ns, of one that succeeded */
+	uint32_t retran_syn;
+	uint32_t syn_drop;
+	uint16_t client_port;
+	uint16_t established; /* 1, or 0 */
+	uint32_t zero;
 };
 
 /* Where somebody listens. A wildcard is all zero, of the family of the socket. */

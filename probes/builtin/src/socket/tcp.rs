@@ -1,14 +1,15 @@
 //! The rows of TCP: what the kernel counts, kept under the names that are shown, until they age out. Pure.
 
-use super::bpf::{closed_value, endpoint_counts, endpoint_key, listen_key, socket_owner};
+use super::bpf::{closed_value, ended_connect, endpoint_counts, endpoint_key, listen_key, socket_owner};
 use super::jobs::Gives;
 use super::labels;
 use super::listeners::{Listeners, Who, process};
 use super::overflow::Overflows;
-use super::tables::EndpointTcp;
+use super::tables::{EndpointTcp, LATENCY_BOUNDS};
 use probe_core::{Baseline, Batch, Histogram, ProcKey, Scope, Subject};
 use probe_kit::bpf::abi;
 use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// A row that nothing happened to for so long is not shown any more, as in the original.
@@ -30,6 +31,20 @@ struct Id {
     server_ip: [u8; 16],
     port: u16,
     family: u16,
+}
+
+impl Id {
+    fn of(kind: Kind, who: &Who, key: &endpoint_key) -> Self {
+        Self {
+            kind,
+            tgid: who.tgid,
+            comm: who.comm,
+            client_ip: key.client_ip,
+            server_ip: key.server_ip,
+            port: key.server_port,
+            family: key.family,
+        }
+    }
 }
 
 /// What only listening sockets have.
@@ -77,45 +92,28 @@ pub(super) struct Endpoints {
 fn since(now: &endpoint_counts, before: Option<&endpoint_counts>) -> endpoint_counts {
     let mut grown = *now;
     let Some(before) = before else { return grown };
-    for (grown, before) in counters(&mut grown).into_iter().zip(counters(&mut { *before })) {
+    for (grown, before) in counters(&mut grown).zip(counters(&mut { *before })) {
         *grown = grown.checked_sub(*before).unwrap_or(*grown);
     }
     grown
 }
 
-/// Every member that only grows.
-fn counters(counts: &mut endpoint_counts) -> Vec<&mut u64> {
-    let endpoint_counts {
-        active_open,
-        active_open_failed,
-        syn_sent,
-        retran_syn,
-        syn_drop,
-        passive_open,
-        passive_open_failed,
-        retran_synacks,
-        latency_sum,
-        latency,
-        latency_max: _,
-        latency_period: _,
-    } = counts;
-    let mut all = vec![
-        active_open,
-        active_open_failed,
-        syn_sent,
-        retran_syn,
-        syn_drop,
-        passive_open,
-        passive_open_failed,
-        retran_synacks,
-        latency_sum,
-    ];
-    all.extend(latency);
-    all
+/// Every member that only grows; one that is neither here nor named as a level does not compile.
+fn counters(counts: &mut endpoint_counts) -> impl Iterator<Item = &mut u64> {
+    macro_rules! members {
+        ($($counter:ident),+; $($level:ident),+) => {{
+            let endpoint_counts { $($counter,)+ latency, $($level: _,)+ } = counts;
+            [$($counter),+].into_iter().chain(latency)
+        }};
+    }
+    members!(
+        active_open, active_open_failed, syn_sent, retran_syn, syn_drop, passive_open, passive_open_failed,
+        retran_synacks, latency_sum; latency_max, latency_period
+    )
 }
 
 fn add(to: &mut endpoint_counts, grown: &mut endpoint_counts) {
-    for (to, grown) in counters(to).into_iter().zip(counters(grown)) {
+    for (to, grown) in counters(to).zip(counters(grown)) {
         *to += *grown;
     }
 }
@@ -164,7 +162,7 @@ impl Endpoints {
         for (key, counts) in entries {
             let old = before.remove(key);
             let mut grown = since(counts, old.as_ref().map(|(counts, _)| counts));
-            let quiet = counters(&mut grown).into_iter().all(|count| *count == 0);
+            let quiet = counters(&mut grown).all(|count| *count == 0);
             let touched = old.map_or(now, |(_, touched)| if quiet { touched } else { now });
             self.seen.insert(*key, (*counts, touched));
             if quiet {
@@ -173,21 +171,43 @@ impl Endpoints {
             let server = is_server(key);
             let who =
                 if server { listeners.whose(&key.owner, key.server_port) } else { Who::one(&key.owner) };
-            let id = Id {
-                kind: if server { Kind::Server } else { Kind::Client },
-                tgid: who.tgid,
-                comm: who.comm,
-                client_ip: key.client_ip,
-                server_ip: key.server_ip,
-                port: key.server_port,
-                family: key.family,
-            };
+            let id = Id::of(if server { Kind::Server } else { Kind::Client }, &who, key);
             let Some(row) = self.row(id, who, true, now) else { continue };
             add(&mut row.counts, &mut grown);
             if counts.latency_period == period {
                 row.max = row.max.max(Some(counts.latency_max));
             }
         }
+    }
+
+    /// Takes note of a connect that has ended, with `server` in place of the address that it was made to.
+    pub(super) fn connected(&mut self, connect: &ended_connect, server: Option<SocketAddr>, now: Instant) {
+        let mut key = connect.key;
+        if let Some(server) = server {
+            key.server_ip = [0; 16];
+            match server.ip() {
+                IpAddr::V4(ip) => key.server_ip[..4].copy_from_slice(&ip.octets()),
+                IpAddr::V6(ip) => key.server_ip = ip.octets(),
+            }
+            key.server_port = server.port();
+        }
+        let who = Who::one(&key.owner);
+        let established = connect.established != 0;
+        let Some(row) = self.row(Id::of(Kind::Client, &who, &key), who, true, now) else { return };
+        let mut counts = endpoint_counts {
+            active_open: established.into(),
+            active_open_failed: (!established).into(),
+            syn_sent: 1,
+            retran_syn: connect.retran_syn.into(),
+            syn_drop: connect.syn_drop.into(),
+            ..endpoint_counts::default()
+        };
+        if established {
+            counts.latency_sum = connect.latency;
+            counts.latency[LATENCY_BOUNDS.partition_point(|bound| *bound < connect.latency)] = 1;
+            row.max = row.max.max(Some(connect.latency));
+        }
+        add(&mut row.counts, &mut counts);
     }
 
     fn listener(&mut self, key: &listen_key, who: Who, happened: bool, now: Instant) -> Option<&mut Held> {
@@ -371,6 +391,38 @@ mod tests {
         count(&mut endpoints, &[(key(7), opened(1)), (key(8), opened(1))], now);
         assert_eq!((endpoints.take_refused(), endpoints.take_refused()), (1, 0));
         assert_eq!(shown(&mut endpoints, &Scope::All, true, now).len(), 1);
+    }
+
+    #[test]
+    fn a_connect_to_a_service_counts_for_the_backend_with_all_that_it_took() {
+        let (mut endpoints, now) = (Endpoints::new(8), Instant::now());
+        let connect = |established, latency| ended_connect {
+            key: key(7),
+            latency,
+            retran_syn: 2,
+            established,
+            ..ended_connect::default()
+        };
+        let backend = Some("10.1.2.3:8080".parse().expect("an address"));
+        endpoints.connected(&connect(1, 10_000_000), backend, now);
+        endpoints.connected(&connect(1, 10_000_001), backend, now);
+        endpoints.connected(&connect(0, 0), backend, now);
+        endpoints.connected(&connect(0, 0), None, now);
+        let gives = Gives { syn_drop: true, bind_sends: true, bind_rcvs: true, udp_rcv_drops: true };
+        let showing = Showing { scope: &Scope::All, gives, alive: &|_| true };
+        let mut batch = Batch::new(SystemTime::now());
+        endpoints.show(&showing, now, &mut batch);
+        let rows = seen(&batch);
+        let of = |ip| rows.iter().find(|row| row.label("server_ip") == Some(ip)).expect("a row");
+        let (service, row) = (of("0.0.0.0"), of("10.1.2.3"));
+        assert_eq!((service.get("syn_sent"), service.label("server_port")), (Some(1.0), Some("80")));
+        assert_eq!(row.label("server_port"), Some("8080"));
+        let values =
+            ["syn_sent", "retran_syn", "active_open", "active_open_failed"].map(|name| row.get(name));
+        assert_eq!(values, [3.0, 6.0, 2.0, 1.0].map(Some));
+        let latency = row.values.iter().find(|(name, _)| *name == "estab_latency").map(|(_, value)| value);
+        let Some(probe_core::Value::Histogram(latency)) = latency else { panic!("{row:?}") };
+        assert_eq!((&latency.buckets()[..3], latency.max()), (&[0, 1, 1][..], Some(10_000_001.0)));
     }
 
     #[test]

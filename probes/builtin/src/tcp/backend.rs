@@ -1,31 +1,25 @@
 //! `cluster_ip_backend`: a client's connections to a service's address are shown under the address of the backend
-//! that answers them. Owns what is remembered of each connection; asking is `conntrack`'s. Pure.
+//! that answers them. Owns what is remembered of each connection; asking is `probe_kit::conntrack`'s. Pure.
 //!
 //! The programs then tell connections apart by the client's port, which is what connection tracking is asked with;
 //! here it is taken out of the key again, unless it was asked for.
 
 use super::labels::{self, Key};
+use probe_kit::conntrack::Connection;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 /// Connections that are remembered; more are shown as they are and counted.
 const MAX_CONNECTIONS: usize = 65_536;
 
-/// Both ends as the client sees them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Connection {
-    pub(super) client: SocketAddr,
-    pub(super) server: SocketAddr,
-}
-
 /// What was found out of each connection that lives.
 #[derive(Debug, Default)]
-pub(super) struct Backends {
+pub(super) struct Known {
     known: HashMap<Key, Option<SocketAddr>>,
     over: u64,
 }
 
-impl Backends {
+impl Known {
     /// `key` with the backend in place of a service's address, asking `find` the first time.
     pub(super) fn shown(
         &mut self,
@@ -100,15 +94,15 @@ mod tests {
 
     #[test]
     fn a_client_s_service_address_becomes_the_backend_s_and_is_asked_for_once() {
-        let mut backends = Backends::default();
-        let shown = backends.shown(&key(4711, 1), |_| backend(), false);
+        let mut known = Known::default();
+        let shown = known.shown(&key(4711, 1), |_| backend(), false);
         assert_eq!((shown.server_ip[..4].to_vec(), shown.server_port), (vec![10, 1, 2, 3], 8080));
         assert_eq!(shown.client_port, 0, "the port was only for asking");
-        let again = backends.shown(&key(4711, 1), |_| panic!("asked again"), true);
+        let again = known.shown(&key(4711, 1), |_| panic!("asked again"), true);
         assert_eq!((again.server_port, again.client_port), (8080, 4711));
-        backends.forget(&key(4711, 1));
+        known.forget(&key(4711, 1));
         let mut asked = false;
-        backends.shown(
+        known.shown(
             &key(4711, 1),
             |_| {
                 asked = true;
@@ -121,12 +115,12 @@ mod tests {
 
     #[test]
     fn servers_and_plain_addresses_stay_as_they_are() {
-        let mut backends = Backends::default();
-        let server = backends.shown(&key(4711, 2), |_| panic!("asked for a server"), false);
+        let mut known = Known::default();
+        let server = known.shown(&key(4711, 2), |_| panic!("asked for a server"), false);
         assert_eq!((server.server_port, server.client_port), (80, 0));
-        let plain = backends.shown(&key(4711, 1), |connection| Some(connection.server), false);
+        let plain = known.shown(&key(4711, 1), |connection| Some(connection.server), false);
         assert_eq!(plain.server_port, 80);
-        let untracked = backends.shown(&key(4712, 1), |_| None, false);
+        let untracked = known.shown(&key(4712, 1), |_| None, false);
         assert_eq!(untracked.server_port, 80);
     }
 }

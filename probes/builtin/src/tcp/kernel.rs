@@ -2,25 +2,34 @@
 
 use super::Groups;
 use super::bpf::{self, TcpSkel, TcpSkelBuilder};
-use super::jobs::{DROPS, JOBS, OUT_OF_MEMORY, PASS};
+use super::jobs::{DROPS, OUT_OF_MEMORY, PASS};
 use super::labels::Key;
 use super::tables::{BUF, DELAY, RTO, RTT, WIN};
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 use probe_core::{Outcome, ProbeError, SubProbes};
-use probe_kit::bpf::{
-    Bpf, Costs, ObjectSpec, ScopeSlot, Storage, abi, cost, drain, iterate, raised, snapshot,
-};
+use probe_kit::bpf::{Bpf, Job, ObjectSpec, ScopeSlot, Storage, abi, cost, drain, iterate, raised, snapshot};
 use probe_kit::kernel::Kernel;
 use rustix::time::{ClockId, clock_getres, clock_gettime};
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
-/// Series that each map has room for, for each MB of `ringbuf_map_size`; both pairs of maps together take about 6 MB
-/// of memory when they are full.
-const SERIES: u32 = 8192;
-const SAMPLES: u32 = 2048;
-/// Sockets of kernels without socket storage.
-const SOCKETS: u32 = 16_384;
+/// What the maps have room for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// Series of each map of a pair.
+    pub(super) series: u32,
+    /// Those of them that are sampled.
+    pub(super) samples: u32,
+    /// Sockets, of kernels without socket storage.
+    pub(super) sockets: u32,
+}
+
+impl Room {
+    /// For so many MB of `ringbuf_map_size`; with 1 both pairs of maps take about 6 MB of memory when they are full.
+    pub(super) fn of(size: u32) -> Self {
+        Self { series: 8192 * size, samples: 2048 * size, sockets: 16_384 * size }
+    }
+}
 
 /// What the kernel counted since the last time.
 #[derive(Debug, Default)]
@@ -86,19 +95,20 @@ fn boot_ns() -> u64 {
 }
 
 impl<'o> Source<'o> {
-    /// Loads what `kernel` can do, with maps of `size` times their usual size, observing `slot`'s processes.
+    /// Loads what `kernel` can do of `jobs`, observing `slot`'s processes.
     pub(super) fn load(
         storage: &'o mut Storage,
         kernel: &Kernel,
         slot: &ScopeSlot,
-        size: u32,
+        jobs: &'static [Job],
+        room: Room,
     ) -> Result<Self, ProbeError> {
-        let spec = ObjectSpec { name: "tcp", bytes: bpf::OBJECT, jobs: JOBS };
+        let spec = ObjectSpec { name: "tcp", bytes: bpf::OBJECT, jobs };
         let bpf = Bpf::load::<TcpSkelBuilder>(&spec, kernel, Some(slot.maps()), storage, |open| {
             if let Some(data) = open.maps.rodata_data.as_deref_mut() {
                 data.gopher_scope_slot = slot.number();
                 data.tick_ns = tick_ns();
-                data.ring_at = SERIES * size / 2;
+                data.ring_at = room.series / 2;
                 data.bounds_rtt = *RTT;
                 data.bounds_win = *WIN;
                 data.bounds_rto = *RTO;
@@ -106,11 +116,11 @@ impl<'o> Source<'o> {
                 data.bounds_buf = *BUF;
             }
             // Sizes can be set until the load; a map that is left out does not mind.
-            let _ = open.maps.series_a.set_max_entries(SERIES * size);
-            let _ = open.maps.series_b.set_max_entries(SERIES * size);
-            let _ = open.maps.samples_a.set_max_entries(SAMPLES * size);
-            let _ = open.maps.samples_b.set_max_entries(SAMPLES * size);
-            let _ = open.maps.sockets_hash.set_max_entries(SOCKETS * size);
+            let _ = open.maps.series_a.set_max_entries(room.series);
+            let _ = open.maps.series_b.set_max_entries(room.series);
+            let _ = open.maps.samples_a.set_max_entries(room.samples);
+            let _ = open.maps.samples_b.set_max_entries(room.samples);
+            let _ = open.maps.sockets_hash.set_max_entries(room.sockets);
         })?;
         let map = |name: &str| bpf.map(name).map_err(ProbeError::from);
         let pair = |outer, a, b| -> Result<Pair, ProbeError> {
@@ -200,7 +210,7 @@ impl<'o> Source<'o> {
         for (name, reason) in REASONS {
             now.push((name, cost::lost(object, reason)?));
         }
-        now.push(("program_skipped", Costs::of(object, &[])?.recursion_misses().unwrap_or(0)));
+        now.push(("program_skipped", cost::recursion_misses(object)?.unwrap_or(0)));
         for ((_, count), told) in now.iter_mut().zip(&mut self.told) {
             let grown = count.saturating_sub(*told);
             *told = *count;
@@ -208,11 +218,8 @@ impl<'o> Source<'o> {
         }
         Ok(now)
     }
-
-    /// Memory of its maps and programs.
-    pub(super) fn memory(&self) -> u64 {
-        use libbpf_rs::skel::Skel as _;
-        let shared = ["gopher_scope", "gopher_modes"];
-        Costs::of(self.bpf.skel().object(), &shared).map_or(0, |costs| costs.memory_bytes)
-    }
 }
+
+#[cfg(test)]
+#[path = "kernel_tests.rs"]
+mod tests;

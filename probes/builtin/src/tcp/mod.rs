@@ -4,9 +4,7 @@
 //! out what they counted, `series` keeps it and makes rows of it, `probe` is the loop. Which processes are in scope
 //! is decided by the daemon; the programs only look it up.
 
-mod alarm;
 mod backend;
-mod conntrack;
 mod flows;
 mod jobs;
 mod kernel;

@@ -1,16 +1,17 @@
 //! The loop: passes and samples by their periods, rows at each report, changes of the order at once.
 
-use super::alarm::Alarm;
-use super::backend::Backends;
-use super::conntrack::Conntrack;
-use super::kernel::Source;
+use super::backend::Known;
+use super::jobs::JOBS;
+use super::kernel::{Room, Source};
 use super::labels::Key;
 use super::series::{AllSeries, Showing};
 use super::{Groups, bpf};
 use probe_core::{
     Batch, Env, Outcome, Params, Probe, ProbeError, ProcKey, Running, Scope, Starting, Tick, Wake, params,
 };
+use probe_kit::alarm::Alarm;
 use probe_kit::bpf::{Ring, ScopeMaps, ScopeSlot, Storage};
+use probe_kit::conntrack::Backends;
 use probe_kit::kernel::kernel;
 use probe_kit::scan::number;
 use probe_kit::stat::Stat;
@@ -43,7 +44,7 @@ impl Probe for Tcp {
         let order = start.order().clone();
         let size = u32::try_from(order.params.int(&params::RINGBUF_MAP_SIZE)).unwrap_or(1).max(1);
         let mut storage = Storage::new();
-        let mut source = Source::load(&mut storage, kernel(), &slot, size)?;
+        let mut source = Source::load(&mut storage, kernel(), &slot, JOBS, Room::of(size))?;
         apply_scope(&mut slot, &order.scope)?;
         let groups = source.groups(&order.sub_probes);
         let mut outcome = source.apply(&order.sub_probes);
@@ -90,42 +91,31 @@ struct Work<'o, 'r> {
 #[derive(Default)]
 struct Services {
     client_ports: bool,
-    /// `None` when it is not asked for.
-    table: Option<Result<Conntrack, String>>,
     backends: Backends,
+    known: Known,
 }
 
 impl Services {
     /// As the parameters have it; makes the programs tell what that takes.
     fn of(params: &Params, source: &mut Source<'_>) -> Self {
-        let table = match params.int(&params::CLUSTER_IP_BACKEND) {
-            0 => None,
-            1 => Some(Conntrack::open()),
-            _ => Some(Err(
-                "cluster_ip_backend 2: the feature flowtracer, not supported in the current version".into(),
-            )),
-        };
+        let backends = Backends::of(params);
         let client_ports = params.int(&params::REPORT_CPORT) != 0;
-        source.client_ports(client_ports || matches!(table, Some(Ok(_))));
-        Self { client_ports, table, backends: Backends::default() }
+        source.client_ports(client_ports || matches!(backends, Backends::Tracked(_)));
+        Self { client_ports, backends, known: Known::default() }
     }
 
     /// Says what is lacking, of every sub-probe.
     fn tell(&self, outcome: &mut Outcome) {
-        if let Some(Err(lacking)) = &self.table {
-            for sub in &mut outcome.sub_probes {
-                sub.lacks.push(lacking.clone());
-            }
-        }
+        self.backends.tell(outcome, |_| true);
     }
 
     /// The key under which the growth of `key` is shown.
     fn shown(&mut self, key: &Key) -> Key {
-        let Self { client_ports, table: Some(Ok(table)), backends } = self else {
+        let Self { client_ports, backends: Backends::Tracked(table), known } = self else {
             return *key;
         };
         // What is not answered, for want of memory or so, is shown as it is.
-        backends.shown(key, |connection| table.backend(connection).ok().flatten(), *client_ports)
+        known.shown(key, |connection| table.backend(connection).ok().flatten(), *client_ports)
     }
 }
 
@@ -160,17 +150,12 @@ impl Work<'_, '_> {
 
     /// Takes new parameters; says so if something is lacking for them that was not before.
     fn serve(&mut self, params: &Params, running: &mut Running) {
-        let before = self.lacking();
-        self.services = Services::of(params, &mut self.source);
-        if self.lacking() != before {
+        let before = std::mem::replace(&mut self.services, Services::of(params, &mut self.source));
+        if self.services.backends.lacking() != before.backends.lacking() {
             let mut outcome = self.source.apply(&running.order().sub_probes);
             self.services.tell(&mut outcome);
             running.report(outcome);
         }
-    }
-
-    fn lacking(&self) -> Option<String> {
-        self.services.table.as_ref()?.as_ref().err().cloned()
     }
 
     /// The sample period has passed, or a map fills up.
@@ -192,7 +177,7 @@ impl Work<'_, '_> {
             self.series.sample(self.services.shown(key), samples, now);
         }
         for (key, _) in taken.sums.iter().filter(|(_, sums)| sums.closed > 0) {
-            self.services.backends.forget(key);
+            self.services.known.forget(key);
         }
         Ok(())
     }
@@ -207,7 +192,7 @@ impl Work<'_, '_> {
         for (reason, count) in self.source.losses().map_err(failed("losses"))? {
             batch.skip(reason, count);
         }
-        batch.skip("backend_limit", self.services.backends.over());
+        batch.skip("backend_limit", self.services.known.over());
         let showing = Showing {
             scope: &running.order().scope,
             groups: self.groups,
@@ -216,7 +201,7 @@ impl Work<'_, '_> {
         };
         self.series.show(&showing, Instant::now(), &mut batch);
         running.emit(batch);
-        running.memory(self.series.memory() + self.services.backends.memory() + self.source.memory());
+        running.memory(self.series.memory() + self.services.known.memory());
         Ok(())
     }
 }

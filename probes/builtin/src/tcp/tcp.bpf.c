@@ -100,7 +100,8 @@ static __always_inline int on_softirq(struct sock *sk, int old_state, int new_st
 	}
 	tp = tcp_of(sk, hash);
 	if (tp)
-		st->syn_srtt = GET(tp, srtt_us) >> 3;
+		/* In eighths; known and below a microsecond is one. */
+		st->syn_srtt = (GET(tp, srtt_us) + 7) >> 3;
 	addresses(st, sk);
 	return 0;
 }

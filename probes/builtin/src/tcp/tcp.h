@@ -32,29 +32,39 @@ struct tcp_series_key {
 	uint8_t zero[5];
 };
 
+/*
+ * The counters of 32 bits, for whoever goes through all of them: those that the kernel keeps of a socket, and
+ * those that events are counted in.
+ */
+#define TCP_KEPT(DO)      \
+	DO(segs_in)       \
+	DO(segs_out)      \
+	DO(retransmitted) \
+	DO(lost)          \
+	DO(drops)
+#define TCP_COUNTED(DO)   \
+	DO(rsts_sent)     \
+	DO(rsts_received) \
+	DO(send_limits)   \
+	DO(backlog_drops) \
+	DO(filter_drops)  \
+	DO(memory_drops)  \
+	DO(timeouts)      \
+	DO(out_of_memory)
+#define TCP_COUNTER(name) uint32_t name;
+
 /* Growth of a series' counters. */
 struct tcp_sums {
 	uint64_t rx_bytes;
 	uint64_t tx_bytes;
-	uint32_t segs_in;
-	uint32_t segs_out;
-	uint32_t retransmitted;
-	uint32_t lost;
-	uint32_t drops;
-	uint32_t rsts_sent;
-	uint32_t rsts_received;
-	uint32_t send_limits;
-	uint32_t backlog_drops;
-	uint32_t filter_drops;
-	uint32_t memory_drops;
-	uint32_t timeouts;
+	TCP_KEPT(TCP_COUNTER)
+	TCP_COUNTED(TCP_COUNTER)
 	uint32_t opened; /* connections that began to count here */
 	uint32_t closed; /* and that ended */
 	uint32_t samples; /* readings of windows */
 	uint32_t zero_rcv_wnd; /* of them with a closed own window */
 	uint32_t zero_snd_wnd; /* of them with a closed window of the peer */
 	uint32_t sacked_max; /* a level, not a sum */
-	uint32_t out_of_memory;
 	uint32_t zero;
 };
 

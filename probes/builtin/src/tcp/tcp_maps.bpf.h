@@ -7,20 +7,9 @@
 struct counts {
 	uint64_t rx_bytes;
 	uint64_t tx_bytes;
-	uint32_t segs_in;
-	uint32_t segs_out;
-	uint32_t retransmitted;
-	uint32_t lost;
-	uint32_t drops;
+	TCP_KEPT(TCP_COUNTER)
 	uint32_t sacked; /* a level */
-	uint32_t rsts_sent;
-	uint32_t rsts_received;
-	uint32_t send_limits;
-	uint32_t backlog_drops;
-	uint32_t filter_drops;
-	uint32_t memory_drops;
-	uint32_t timeouts;
-	uint32_t out_of_memory;
+	TCP_COUNTED(TCP_COUNTER)
 };
 
 enum sock_state_flags {

@@ -257,10 +257,10 @@ static __always_inline int moved(const struct sock_state *st, struct sock *sk, c
 /* Counters of 32 bits wrap; a socket that was reset to zero shows as a step back, which is none. */
 #define RAISE32(field)                                 \
 	if ((int32_t)(now->field - st->now.field) > 0) \
-	st->now.field = now->field
+		st->now.field = now->field;
 #define GROWTH(field)                                 \
 	grown.field = st->now.field - st->last.field; \
-	st->last.field = st->now.field
+	st->last.field = st->now.field;
 
 static __always_inline void add_sums(const struct tcp_series_key *key, const struct counts *grown,
 				     uint32_t sacked, uint32_t opened, uint32_t closed)
@@ -273,22 +273,11 @@ static __always_inline void add_sums(const struct tcp_series_key *key, const str
 	}
 #define ADD(field)        \
 	if (grown->field) \
-	__sync_fetch_and_add(&sums->field, grown->field)
-	ADD(rx_bytes);
-	ADD(tx_bytes);
-	ADD(segs_in);
-	ADD(segs_out);
-	ADD(retransmitted);
-	ADD(lost);
-	ADD(drops);
-	ADD(rsts_sent);
-	ADD(rsts_received);
-	ADD(send_limits);
-	ADD(backlog_drops);
-	ADD(filter_drops);
-	ADD(memory_drops);
-	ADD(timeouts);
-	ADD(out_of_memory);
+		__sync_fetch_and_add(&sums->field, grown->field);
+	ADD(rx_bytes)
+	ADD(tx_bytes)
+	TCP_KEPT(ADD)
+	TCP_COUNTED(ADD)
 	if (opened)
 		__sync_fetch_and_add(&sums->opened, opened);
 	if (closed)
@@ -317,11 +306,7 @@ static __always_inline void settle(struct sock_state *st, const struct counts *n
 			st->now.rx_bytes = now->rx_bytes;
 		if (now->tx_bytes > st->now.tx_bytes)
 			st->now.tx_bytes = now->tx_bytes;
-		RAISE32(segs_in);
-		RAISE32(segs_out);
-		RAISE32(retransmitted);
-		RAISE32(lost);
-		RAISE32(drops);
+		TCP_KEPT(RAISE32)
 		sacked = now->sacked;
 	}
 	if (!(st->flags & OWNED)) {
@@ -329,21 +314,10 @@ static __always_inline void settle(struct sock_state *st, const struct counts *n
 		return;
 	}
 	st->dirty = 0;
-	GROWTH(rx_bytes);
-	GROWTH(tx_bytes);
-	GROWTH(segs_in);
-	GROWTH(segs_out);
-	GROWTH(retransmitted);
-	GROWTH(lost);
-	GROWTH(drops);
-	GROWTH(rsts_sent);
-	GROWTH(rsts_received);
-	GROWTH(send_limits);
-	GROWTH(backlog_drops);
-	GROWTH(filter_drops);
-	GROWTH(memory_drops);
-	GROWTH(timeouts);
-	GROWTH(out_of_memory);
+	GROWTH(rx_bytes)
+	GROWTH(tx_bytes)
+	TCP_KEPT(GROWTH)
+	TCP_COUNTED(GROWTH)
 	if (!(st->flags & OPENED)) {
 		opened = 1;
 		syn = st->syn_srtt;

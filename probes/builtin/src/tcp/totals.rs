@@ -3,55 +3,43 @@
 use super::bpf;
 use probe_core::Histogram;
 
-/// Counters since the series began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Totals {
-    pub(super) rx_bytes: u64,
-    pub(super) tx_bytes: u64,
-    pub(super) segs_in: u64,
-    pub(super) segs_out: u64,
-    pub(super) retransmitted: u64,
-    pub(super) lost: u64,
-    pub(super) drops: u64,
-    pub(super) rsts_sent: u64,
-    pub(super) rsts_received: u64,
-    pub(super) send_limits: u64,
-    pub(super) backlog_drops: u64,
-    pub(super) filter_drops: u64,
-    pub(super) memory_drops: u64,
-    pub(super) timeouts: u64,
-    pub(super) out_of_memory: u64,
-    pub(super) samples: u64,
-    pub(super) zero_rcv_wnd: u64,
-    pub(super) zero_snd_wnd: u64,
+/// Makes the counters of a series, each under the name that it has in `tcp_sums`.
+macro_rules! totals {
+    ($($name:ident),+ $(,)?) => {
+        /// Counters since the series began.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub(super) struct Totals {
+            $(pub(super) $name: u64,)+
+        }
+
+        impl Totals {
+            /// Adds what the kernel counted since the last time.
+            pub(super) fn add(&mut self, sums: &bpf::tcp_sums) {
+                $(self.$name += u64::from(sums.$name);)+
+            }
+        }
+    };
 }
 
-impl Totals {
-    /// Adds what the kernel counted since the last time.
-    pub(super) fn add(&mut self, sums: &bpf::tcp_sums) {
-        self.rx_bytes += sums.rx_bytes;
-        self.tx_bytes += sums.tx_bytes;
-        for (total, grown) in [
-            (&mut self.segs_in, sums.segs_in),
-            (&mut self.segs_out, sums.segs_out),
-            (&mut self.retransmitted, sums.retransmitted),
-            (&mut self.lost, sums.lost),
-            (&mut self.drops, sums.drops),
-            (&mut self.rsts_sent, sums.rsts_sent),
-            (&mut self.rsts_received, sums.rsts_received),
-            (&mut self.send_limits, sums.send_limits),
-            (&mut self.backlog_drops, sums.backlog_drops),
-            (&mut self.filter_drops, sums.filter_drops),
-            (&mut self.memory_drops, sums.memory_drops),
-            (&mut self.timeouts, sums.timeouts),
-            (&mut self.out_of_memory, sums.out_of_memory),
-            (&mut self.samples, sums.samples),
-            (&mut self.zero_rcv_wnd, sums.zero_rcv_wnd),
-            (&mut self.zero_snd_wnd, sums.zero_snd_wnd),
-        ] {
-            *total += u64::from(grown);
-        }
-    }
+totals! {
+    rx_bytes,
+    tx_bytes,
+    segs_in,
+    segs_out,
+    retransmitted,
+    lost,
+    drops,
+    rsts_sent,
+    rsts_received,
+    send_limits,
+    backlog_drops,
+    filter_drops,
+    memory_drops,
+    timeouts,
+    out_of_memory,
+    samples,
+    zero_rcv_wnd,
+    zero_snd_wnd,
 }
 
 /// What the last completed period was like.

@@ -46,7 +46,9 @@ fn root_only_processes_in_scope_have_rows() {
 
 #[test]
 fn root_a_thousand_changes_of_the_scope_take_no_counter_back_and_lose_no_byte() {
-    let mut observer = Observer::with(&USUAL, Scope::All, &[]);
+    let alone = Alone::claim();
+    let mut observer = Observer::beside(&alone);
+    let before = bpf_descriptors();
     let (listener, at) = listener("127.0.0.1");
     let (mut client, mut server) = pair(&listener, at);
     let stranger = ProcKey { tgid: 1, start_ticks: 0 };
@@ -64,6 +66,7 @@ fn root_a_thousand_changes_of_the_scope_take_no_counter_back_and_lose_no_byte() 
         }
     }
     observer.rescope(Scope::All);
+    assert_eq!(bpf_descriptors(), before, "no program, map or link came or went");
     drop(client);
     wait_end(&mut server);
     drop(server);

@@ -7,9 +7,9 @@
 use super::guilty::Draft;
 use super::job::{Job, Plan};
 use super::links::Links;
-use super::log;
 use super::privilege::raised;
 use super::scope::{self, ScopeMaps};
+use super::{log, meter};
 use crate::kernel::Kernel;
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 use libbpf_rs::{Link, MapCore as _, MapHandle, OpenObject};
@@ -22,7 +22,7 @@ use thiserror::Error;
 /// An object, as static data of its probe.
 #[derive(Clone, Copy, Debug)]
 pub struct ObjectSpec {
-    /// Its name in errors.
+    /// Whose it is, the probe's name: in errors, and the label of what it costs.
     pub name: &'static str,
     /// `bpf::OBJECT`.
     pub bytes: &'static [u8],
@@ -92,8 +92,9 @@ impl From<LoadError> for ProbeError {
 
 /// A loaded object with its links.
 pub struct Bpf<S> {
-    // Before the skeleton: links go first.
+    // Before the skeleton: links go first, then what the meter holds.
     links: Links,
+    _metered: meter::Place,
     plan: Plan,
     skel: S,
 }
@@ -139,7 +140,12 @@ impl<'o, S: Skel<'o>> Bpf<S> {
             let draft = Draft::of(spec, kernel, open.open_object());
             let (loaded, lines) = log::listen(|| open.load());
             match loaded {
-                Ok(skel) => return Ok(Self { links: Links::default(), plan, skel }),
+                Ok(skel) => {
+                    let metered = meter::enter(spec.name, skel.object()).map_err(|error| {
+                        LoadError::Refused { object: spec.name, doing: "meter", cause: error.to_string() }
+                    })?;
+                    return Ok(Self { links: Links::default(), _metered: metered, plan, skel });
+                }
                 Err(error) => {
                     let cause = log::gist(&lines).unwrap_or_else(|| error.to_string());
                     tracing::debug!(object = spec.name, %error, lines = lines.join("\n"), "load refused");

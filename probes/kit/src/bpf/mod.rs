@@ -19,12 +19,13 @@ mod job;
 mod links;
 mod load;
 mod log;
+pub mod meter;
 mod privilege;
 mod ring;
 mod scope;
 mod sys;
 
-pub use cost::{Costs, RunTime};
+pub use cost::RunTime;
 pub use drain::{Drained, drain, lookup, per_cpu, snapshot};
 pub use job::{Job, Plan, Way};
 pub use links::{iterate, iterate_process};

@@ -8,6 +8,7 @@ mod tcp;
 mod trouble;
 mod udp;
 
+use super::kernel::ENDPOINTS;
 use super::probe::Work;
 use probe_core::{Batch, Close, Order, Outcome, ProcKey, Scope};
 use probe_kit::bpf::{ScopeMaps, Storage};
@@ -100,11 +101,21 @@ fn observing<T>(
     scope: Scope,
     body: impl FnOnce(&mut Work<'_>, &Outcome) -> T,
 ) -> T {
+    observing_with(ENDPOINTS, sub_probes, scope, body)
+}
+
+/// The same with room for so many series of each kind.
+fn observing_with<T>(
+    room: u32,
+    sub_probes: &[&'static str],
+    scope: Scope,
+    body: impl FnOnce(&mut Work<'_>, &Outcome) -> T,
+) -> T {
     let slot = ScopeMaps::new().expect("maps").slot().expect("a slot");
     let order = Order { scope, ..order(sub_probes) };
     let mut storage = Storage::new();
     let (mut work, outcome) =
-        Work::begin("/proc".into(), slot, kernel(), &mut storage, &order).expect("the probe begins");
+        Work::begin("/proc".into(), slot, kernel(), &mut storage, &order, room).expect("the probe begins");
     body(&mut work, &outcome)
 }
 

@@ -114,6 +114,36 @@ fn root_what_waits_at_a_socket_that_stops_to_listen_has_failed() {
 }
 
 #[test]
+fn root_what_the_full_maps_have_no_room_for_is_counted_and_the_rest_goes_on() {
+    alone(|| {
+        observing_with(4, &[TCP], Scope::All, |work, _| {
+            // Each to an address of its own, so each is an endpoint of its own, at both ends.
+            let (server, at) = listener_at("0.0.0.0:0".parse().expect("an address"), 16);
+            let to = |last| SocketAddr::from((Ipv4Addr::new(127, 9, 0, last), at.port()));
+            let connect = |last| std::net::TcpStream::connect(to(last)).expect("connected as ever");
+            let clients: Vec<_> = (1..=10).map(connect).collect();
+            let mut batch = Batch::new(SystemTime::now());
+            work.read(&mut batch).expect("a reading");
+            let rows = seen(&batch);
+            let shown = ["client", "server"].map(|role| {
+                let opened = with(&rows, &[("role", role)]);
+                let column = if role == "client" { "active_open" } else { "passive_open" };
+                opened.iter().filter(|row| row.get(column) == Some(1.0)).count()
+            });
+            assert_eq!(shown.iter().sum::<usize>(), 4, "{rows:#?}");
+            // Sixteen ends found no room: a client's at its SYN and when it was established, a server's once.
+            assert!(lost_for(&batch, "map_full") >= 16, "{:?}", lost(&batch));
+            drop((clients, server));
+        });
+    });
+}
+
+/// What was lost for a reason.
+fn lost_for(batch: &Batch, reason: &str) -> u64 {
+    lost(batch).iter().filter(|(name, _)| *name == reason).map(|(_, count)| count).sum()
+}
+
+#[test]
 fn root_drops_of_a_socket_that_closes_between_two_reports_are_not_lost() {
     alone(|| {
         observing(&[TCP], Scope::All, |work, _| {

@@ -1,5 +1,5 @@
-//! One descriptor for what wakes the probe besides its report period: the sample period, and the bell of a map that
-//! fills up.
+//! One descriptor for what wakes a probe besides its report period: a period of its own, and a descriptor such as a
+//! ring's.
 
 use rustix::event::epoll;
 use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// The descriptor and the timer behind it.
 #[derive(Debug)]
-pub(super) struct Alarm {
+pub struct Alarm {
     either: OwnedFd,
     timer: OwnedFd,
     period: Duration,
@@ -19,7 +19,7 @@ pub(super) struct Alarm {
 
 impl Alarm {
     /// Wakes for `bell`, and every `period`; never by itself if that is zero.
-    pub(super) fn new(bell: BorrowedFd<'_>, period: Duration) -> io::Result<Self> {
+    pub fn new(bell: BorrowedFd<'_>, period: Duration) -> io::Result<Self> {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         let either = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -32,12 +32,12 @@ impl Alarm {
     }
 
     /// What to wait for.
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+    pub fn fd(&self) -> BorrowedFd<'_> {
         self.either.as_fd()
     }
 
     /// Changes the period; the first time comes after a whole one.
-    pub(super) fn every(&mut self, period: Duration) -> io::Result<()> {
+    pub fn every(&mut self, period: Duration) -> io::Result<()> {
         if period != self.period {
             self.period = period;
             self.set(period)?;
@@ -46,7 +46,7 @@ impl Alarm {
     }
 
     /// Wakes once after `delay`, if that is sooner than the next time, and goes on by its period after that.
-    pub(super) fn soon(&self, delay: Duration) -> io::Result<()> {
+    pub fn soon(&self, delay: Duration) -> io::Result<()> {
         let left = rustix::time::timerfd_gettime(&self.timer)?.it_value;
         let never = left.tv_sec == 0 && left.tv_nsec == 0;
         if never || duration(left) > delay {
@@ -56,7 +56,7 @@ impl Alarm {
     }
 
     /// Whether the timer went off; takes that back.
-    pub(super) fn went_off(&self) -> bool {
+    pub fn went_off(&self) -> bool {
         rustix::io::read(&self.timer, &mut [0; 8]).is_ok()
     }
 

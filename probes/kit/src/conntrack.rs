@@ -1,10 +1,9 @@
-//! Asking the kernel's connection tracking where a connection to a service's address really goes: one question for
-//! each connection, over netlink.
+//! `cluster_ip_backend`: asking the kernel's connection tracking where a connection to a service's address really
+//! goes, one question for each connection, over netlink. Which connections are asked about is the probes'.
 
-use super::backend::Connection;
-use probe_core::Capability;
-use probe_kit::netlink::{Netlink, attributes};
-use probe_kit::privilege::raise;
+use crate::netlink::{Netlink, attributes};
+use crate::privilege::raise;
+use probe_core::{Capability, Outcome, Params, params};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -30,13 +29,60 @@ const PROTO_DST_PORT: u16 = 3;
 const HEADER: usize = 4;
 const TCP: u8 = 6;
 
+/// Both ends of a connection as the client sees them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// Who connected.
+    pub client: SocketAddr,
+    /// What it connected to.
+    pub server: SocketAddr,
+}
+
+/// What the parameter `cluster_ip_backend` makes of this host.
+#[derive(Debug, Default)]
+pub enum Backends {
+    /// Not asked for.
+    #[default]
+    Off,
+    /// Connection tracking is asked.
+    Tracked(Conntrack),
+    /// Asked for, and not to be had; a sentence.
+    Lacking(String),
+}
+
+impl Backends {
+    /// As the parameters have it.
+    pub fn of(params: &Params) -> Self {
+        match params.int(&params::CLUSTER_IP_BACKEND) {
+            0 => Self::Off,
+            1 => Conntrack::open().map_or_else(Self::Lacking, Self::Tracked),
+            _ => Self::Lacking(
+                "cluster_ip_backend 2: the feature flowtracer, not supported in the current version".into(),
+            ),
+        }
+    }
+
+    /// What is lacking.
+    pub fn lacking(&self) -> Option<&str> {
+        if let Self::Lacking(lacking) = self { Some(lacking) } else { None }
+    }
+
+    /// Says what is lacking, of the sub-probes that `concerned` chooses.
+    pub fn tell(&self, outcome: &mut Outcome, concerned: impl Fn(&str) -> bool) {
+        let Some(lacking) = self.lacking() else { return };
+        for sub in outcome.sub_probes.iter_mut().filter(|sub| concerned(sub.name)) {
+            sub.lacks.push(lacking.to_owned());
+        }
+    }
+}
+
 /// The table of the daemon's network namespace.
 #[derive(Debug)]
-pub(super) struct Conntrack(Netlink);
+pub struct Conntrack(Netlink);
 
 impl Conntrack {
     /// Opens it and asks once, so that what is missing is known; the error says what.
-    pub(super) fn open() -> Result<Self, String> {
+    fn open() -> Result<Self, String> {
         let refused =
             |error: io::Error| format!("cluster_ip_backend: connection tracking of the kernel: {error}");
         let mut table = Self(Netlink::netfilter().map_err(refused)?);
@@ -46,7 +92,7 @@ impl Conntrack {
     }
 
     /// Who answers the connection; `None` if it is not tracked.
-    pub(super) fn backend(&mut self, connection: &Connection) -> io::Result<Option<SocketAddr>> {
+    pub fn backend(&mut self, connection: &Connection) -> io::Result<Option<SocketAddr>> {
         let _right = raise(&[Capability::NetAdmin]);
         match self.0.get(GET, &question(connection), answer) {
             Ok(found) => Ok(found),
