@@ -5,6 +5,9 @@
 // The two files that need it say why.
 #![deny(unsafe_code)]
 
+// As which the types that are made of C headers know this crate.
+extern crate self as probe_kit;
+
 pub mod bpf;
 pub mod kept;
 pub mod kernel;
@@ -15,3 +18,4 @@ pub mod scan;
 pub mod stat;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod tracker;
