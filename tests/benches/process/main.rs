@@ -18,6 +18,7 @@ mod resident;
 mod scrape;
 mod socket;
 mod tcp;
+mod tracker;
 
 use report::Report;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,7 +42,7 @@ impl Length {
 /// A part of the run, and what does it.
 type Part = (&'static str, fn(Length, &mut Report));
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     ("functions", functions::measure),
     ("latency", latency::measure),
     ("scrape", scrape::measure),
@@ -51,6 +52,7 @@ const PARTS: [Part; 9] = [
     ("flood", flood::measure),
     ("tcp", tcp::measure),
     ("socket", socket::measure),
+    ("tracker", tracker::measure),
 ];
 
 fn main() -> ExitCode {
