@@ -181,7 +181,7 @@ fn a_process_that_takes_a_name_or_executes_a_program_that_is_named_is_counted_fr
         page["items"].as_array().is_some_and(|items| items.iter().any(|item| item["pid"] == pid))
     };
     assert!(has(&targets(), leaving.id()) && !has(&targets(), renaming.id()));
-    [&mut renaming, &mut executing, &mut leaving].map(go);
+    [&mut renaming, &mut executing, &mut leaving].into_iter().for_each(go);
     eventually("the new names and programs", || {
         let page = targets();
         let all = has(&page, renaming.id()) && has(&page, executing.id()) && !has(&page, leaving.id());
