@@ -32,6 +32,9 @@ pub struct Capabilities {
     pub memlock_bytes: Option<u64>,
     /// Container runtimes that were found.
     pub container_runtimes: Vec<ContainerRuntime>,
+    /// Who tells that a process executes, forks or ends.
+    #[serde(default)]
+    pub process_tracker: ProcessTracker,
     /// Capabilities that the daemon holds and raises when it needs them, as `CAP_BPF`.
     pub capabilities: Vec<String>,
 }
@@ -44,6 +47,29 @@ pub struct Support {
     /// Why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// The process tracker: programs in the kernel by which a process is in scope from its exec on.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ProcessTracker {
+    /// Whether it runs.
+    pub state: TrackerState,
+    /// What it lacks here, a sentence each. Such changes are looked for every 2 seconds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+}
+
+/// Whether the process tracker runs.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TrackerState {
+    /// No scope needs it: it is not in the kernel.
+    #[default]
+    Idle,
+    /// It is attached.
+    Running,
+    /// A scope needs it, and it cannot be had: processes are looked for.
+    Unavailable,
 }
 
 /// A container runtime.

@@ -23,7 +23,8 @@ pub use config::{
 };
 pub use event::{EventItem, EventPage};
 pub use host::{
-    Capabilities, ContainerRuntime, DaemonStatus, LogLevel, LogLevelDocument, Ready, ReadyProblem, Support,
+    Capabilities, ContainerRuntime, DaemonStatus, LogLevel, LogLevelDocument, ProcessTracker, Ready,
+    ReadyProblem, Support, TrackerState,
 };
 pub use list::{ParamDocument, ParamType, ProbeItem, ProbeList, ScopeDocument, SubProbeItem, TableDocument};
 pub use probe::{Cost, ProbeDocument, ProbeState, Status, SubProbeState, SubProbeStatus, Targets};

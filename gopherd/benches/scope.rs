@@ -1,6 +1,7 @@
 //! What it costs to know which processes are in scope. In one run, over a thousand sleeping processes of this
 //! machine: a look at every process by name, the same look when the containers of each are needed too, and the
-//! labels of rows about processes.
+//! labels of rows about processes; with the process tracker, a change of the scope down to the kernel's map, and the
+//! time from an exec until the process is in that map.
 //!
 //! `cargo bench -p gopherd --bench scope`
 #![allow(missing_docs)] // criterion's macros make undocumented items
@@ -10,9 +11,10 @@ use gopherd::containers::Registry;
 use gopherd::feature::{Mode, ProcName, Selection, Selectors};
 use gopherd::meta::MetaCache;
 use gopherd::pipeline::{PodLabels, SubjectLabels};
-use gopherd::scope::ScopeEngine;
+use gopherd::scope::{ScopeEngine, TrackerState, kernel_tracker, no_tracker};
 use gopherd::store::Labels;
-use probe_core::{ProcKey, Row, Scope, Subject};
+use probe_core::{Env, ProcKey, Resolved, Row, Scope, Subject};
+use probe_kit::bpf::ScopeMaps;
 use regex::Regex;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::hint::black_box;
@@ -20,7 +22,9 @@ use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 const PROCESSES: usize = 1000;
 
@@ -49,7 +53,11 @@ fn sleepers() -> Child {
 }
 
 fn by_name() -> Selection {
-    let comm = Some(Regex::new("^sleep$").expect("valid"));
+    named("^sleep$")
+}
+
+fn named(comm: &str) -> Selection {
+    let comm = Some(Regex::new(comm).expect("valid"));
     let proc_name = vec![ProcName { comm, cmdline: None, label: None }];
     Selection { mode: Mode::Include, selectors: Selectors { proc_name, ..Selectors::default() } }
 }
@@ -73,7 +81,8 @@ fn scope(c: &mut Criterion) {
     let proc = Path::new("/proc");
     let registry = Registry::default();
     let never = Duration::from_secs(86_400);
-    let engine = ScopeEngine::start(proc, registry.clone(), never, Box::new(|_, _| {})).expect("it starts");
+    let engine = ScopeEngine::start(proc, registry.clone(), never, no_tracker(), Box::new(|_, _| {}))
+        .expect("it starts");
     let mut group = c.benchmark_group("scope of a thousand processes");
     group.throughput(Throughput::Elements(PROCESSES as u64));
     for (name, selection) in [("by name", by_name()), ("by name and container", by_name_and_container())] {
@@ -106,5 +115,85 @@ fn scope(c: &mut Criterion) {
     let _ = shell.wait();
 }
 
-criterion_group!(benches, scope);
+/// As root, on a kernel that has what the tracker needs.
+fn tracked(c: &mut Criterion) {
+    let mut shell = sleepers();
+    let maps = ScopeMaps::shared().expect("maps: run as root");
+    let mut slot = maps.slot().expect("a place");
+    let (told, heard) = channel();
+    // As a probe does it, without the way through the manager.
+    let follows = Mutex::new(maps.slot().expect("a place"));
+    let on_change = Box::new(move |_: &'static str, resolved: Resolved| {
+        follows.lock().expect("one thread").apply(&resolved.scope).expect("applied");
+        drop(told.send((Instant::now(), resolved.scope)));
+    });
+    let engine = ScopeEngine::start(
+        Path::new("/proc"),
+        Registry::default(),
+        Duration::from_secs(2),
+        kernel_tracker(&Env::default()),
+        on_change,
+    )
+    .expect("it starts");
+    engine.set("exec", &named("^bench-exec$"), false);
+    while !matches!(engine.tracker(), TrackerState::Attached(_)) {
+        std::thread::yield_now();
+    }
+
+    let mut group = c.benchmark_group("scope of a thousand processes, tracked");
+    let (all, none) = (by_name(), named("^nosuch$"));
+    let mut wide = false;
+    group.bench_function("change until it is in the kernel", |b| {
+        b.iter(|| {
+            wide = !wide;
+            let resolved = engine.set("f", if wide { &all } else { &none }, false);
+            slot.apply(&resolved.scope).expect("applied")
+        });
+    });
+    group.finish();
+    engine.remove("f");
+
+    let dir = tempfile::tempdir().expect("a folder");
+    let program = dir.path().join("bench-exec");
+    std::os::unix::fs::symlink("/bin/sleep", &program).expect("a link");
+    let mut times = Vec::new();
+    let mut group = c.benchmark_group("tracker");
+    group.bench_function("exec until it is in the kernel's scope", |b| {
+        b.iter_custom(|rounds| {
+            let mut sum = Duration::ZERO;
+            for _ in 0..rounds {
+                while heard.try_recv().is_ok() {}
+                // Returns when the child has executed the program.
+                #[allow(clippy::disallowed_methods)] // what is measured
+                let mut child = Command::new(&program).arg("600").spawn().expect("it runs");
+                let begun = Instant::now();
+                let at = heard
+                    .iter()
+                    .find(|(_, scope)| keys(scope).iter().any(|key| key.tgid == child.id()))
+                    .map(|(at, _)| at);
+                let time = at.expect("told").saturating_duration_since(begun);
+                times.push(time);
+                sum += time;
+                child.kill().and_then(|()| child.wait()).expect("ended");
+            }
+            sum
+        });
+    });
+    group.finish();
+    times.sort_unstable();
+    let of = |share: usize| times[(times.len() - 1) * share / 1000];
+    eprintln!(
+        "tracker: exec until it is in the kernel's scope, {} times: p50 {:?}, p99 {:?}, p99.9 {:?}",
+        times.len(),
+        of(500),
+        of(990),
+        of(999)
+    );
+    engine.shutdown();
+    let group = i32::try_from(shell.id()).ok().and_then(Pid::from_raw).expect("a pid");
+    kill_process_group(group, Signal::KILL).expect("the group of this benchmark");
+    let _ = shell.wait();
+}
+
+criterion_group!(benches, scope, tracked);
 criterion_main!(benches);

@@ -22,7 +22,7 @@ use crate::signals::{Asked, Signals};
 use crate::startset::{Applied, StartSet, Target, apply};
 use crate::store::{self, Store};
 use crate::{
-    atomic, bpfcost, channels, check, config, feature, machine_id, privilege, serving, startset, systemd,
+    atomic, bpfcost, channels, check, config, feature, machine_id, privilege, scope, serving, startset, systemd,
     world,
 };
 use anyhow::Context as _;
@@ -223,8 +223,14 @@ impl App {
                 }
             }
         };
-        let scope = ScopeEngine::start(&host.proc, containers.clone(), RESCAN_INTERVAL, Box::new(on_change))
-            .context("the scope engine's thread cannot be made")?;
+        let scope = ScopeEngine::start(
+            &host.proc,
+            containers.clone(),
+            RESCAN_INTERVAL,
+            scope::telling(scope::kernel_tracker(&host), &readiness),
+            Box::new(on_change),
+        )
+        .context("the scope engine's thread cannot be made")?;
         let pod_labels = PodLabels::default();
         let world =
             world::Daemon { scope: scope.clone(), store: Arc::clone(&store), pod_labels: pod_labels.clone() };
@@ -285,7 +291,7 @@ impl App {
         let parts = Parts {
             manager: manager.clone(),
             metrics: Arc::new(shown),
-            targets: Arc::new(serving::ScopeTargets(scope.clone())),
+            targets: Arc::new(serving::ScopeTargets(scope.clone(), host.clone())),
             runtimes: Arc::new(serving::FoundRuntimes(runtimes)),
             readiness: readiness.clone(),
             saver: Arc::new(start_set),

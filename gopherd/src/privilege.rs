@@ -9,6 +9,7 @@
 
 use probe_core::{Capability, Need};
 use probe_kit::privilege::{bit, bits};
+use probe_kit::tracker;
 use rustix::io::Errno;
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set, clear_ambient_capability_set,
@@ -16,7 +17,7 @@ use rustix::thread::{
 };
 use std::fmt::Write as _;
 
-/// What the daemon needs beside its probes.
+/// What the daemon needs beside its probes and its process tracker.
 const OWN: &[Need] = &[
     Need {
         capability: Capability::SysPtrace,
@@ -42,7 +43,7 @@ struct Needed {
 }
 
 fn needed() -> impl Iterator<Item = Needed> {
-    let own = OWN.iter().map(|need| Needed { by: "gopherd", built: true, need });
+    let own = OWN.iter().chain(&tracker::NEEDS).map(|need| Needed { by: "gopherd", built: true, need });
     let of_probes = probes::all().flat_map(|feature| {
         let built = feature.build.is_some();
         feature.needs.iter().map(move |need| Needed { by: feature.name, built, need })

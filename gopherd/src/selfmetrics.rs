@@ -10,6 +10,7 @@ mod process;
 use crate::access::Counts;
 use crate::containers::{Registry as Containers, Runtimes};
 use crate::expose::Format;
+use crate::scope::TrackerCounts;
 use crate::sinks::SinkCounts;
 use crate::store::{Ingested, Store};
 use bpf::BpfMetrics;
@@ -45,6 +46,8 @@ pub struct SelfMetrics {
     sink_errors: IntCounterVec,
     scope_targets: IntGaugeVec,
     scope_missed: IntGauge,
+    tracker_events: IntCounter,
+    reconciles: IntCounter,
     series: IntGaugeVec,
     series_limited: IntCounterVec,
     scrape_duration: Histogram,
@@ -105,8 +108,8 @@ impl SelfMetrics {
             samples: counters("gopherd_samples_total", "Values that the probe handed over.", &["probe"])?,
             lost: counters(
                 "gopherd_lost_total",
-                "What was lost, in units of its stage: things a probe could not read, batches before the \
-                 pipeline, rows in the store, lines in a sink.",
+                "What was lost, in units of its stage: things a probe could not read, events of processes, batches \
+                 before the pipeline, rows in the store, lines in a sink.",
                 &["stage", "owner", "reason"],
             )?,
             queue_length: gauges("gopherd_queue_length", "What waits in the queue now.", &["queue"])?,
@@ -122,6 +125,20 @@ impl SelfMetrics {
                 IntGauge::new(
                     "gopherd_scope_missed_processes",
                     "Processes that the last look at /proc could not take in: unreadable, or more than are kept.",
+                ),
+            )?,
+            tracker_events: register(
+                &registry,
+                IntCounter::new(
+                    "gopherd_tracker_events_total",
+                    "Execs, forks, ends, new names and moves of processes that the process tracker told.",
+                ),
+            )?,
+            reconciles: register(
+                &registry,
+                IntCounter::new(
+                    "gopherd_scope_reconciles_total",
+                    "Looks at all of /proc because the process tracker had lost something.",
                 ),
             )?,
             series: gauges("gopherd_series", "Series that are shown now.", &["probe"])?,
@@ -189,6 +206,14 @@ impl SelfMetrics {
     /// The last look at /proc left out so many processes.
     pub fn set_scope_missed(&self, processes: usize) {
         self.scope_missed.set(gauge(processes));
+    }
+
+    /// What the process tracker told and lost by now.
+    pub fn set_tracker(&self, counts: TrackerCounts) {
+        raise(&self.tracker_events, counts.events);
+        raise(&self.reconciles, counts.reconciles);
+        self.set_lost("tracker", "scope", "ring_full", counts.lost.ring_full);
+        self.set_lost("tracker", "scope", "skipped", counts.lost.skipped);
     }
 
     /// So many were lost by now, counted elsewhere; `reason` is a short constant.
@@ -378,6 +403,8 @@ mod tests {
         metrics.set_probe_state(FEATURE, "running", &["stopped", "running"]);
         metrics.set_restarts(FEATURE, 1);
         metrics.set_scope_targets(FEATURE, "process", 12);
+        let lost = probe_kit::tracker::Lost { ring_full: 5, skipped: 0 };
+        metrics.set_tracker(TrackerCounts { events: 70, lost, reconciles: 2 });
         metrics.set_queue("pipeline", 1, 256);
         let counts = Counts::default();
         counts.refused(Listener::Rest, Reason::Rate);
@@ -408,6 +435,9 @@ mod tests {
                 ("gopherd_lost_total", &[("stage", "sink"), ("owner", "json")], 9.0),
                 ("gopherd_sink_errors_total", &[("sink", "json")], 3.0),
                 ("gopherd_scope_targets", &[("probe", FEATURE), ("kind", "process")], 12.0),
+                ("gopherd_tracker_events_total", &[], 70.0),
+                ("gopherd_scope_reconciles_total", &[], 2.0),
+                ("gopherd_lost_total", &[("stage", "tracker"), ("reason", "ring_full")], 5.0),
                 ("gopherd_queue_capacity", &[("queue", "pipeline")], 256.0),
                 ("gopherd_series", &[("probe", FEATURE)], 5.0),
                 ("gopherd_series_limited_total", &[("probe", FEATURE)], 3.0),

@@ -1,6 +1,6 @@
-//! Types that C and Rust share, and the object of the kit's own tests.
+//! Types that C and Rust share, the object of the process tracker, and that of the kit's own tests.
 
 fn main() -> anyhow::Result<()> {
     gopher_bpf::build_abi()?;
-    gopher_bpf::build(&["tests"])
+    gopher_bpf::build(&["src", "tests"])
 }

@@ -58,6 +58,8 @@ pub trait Targets: Send + Sync {
     fn counts(&self, feature: &str) -> gopher_api::Targets;
     /// What it resolves to, and about `pid`, if given, why. May block while it reads /proc.
     fn list(&self, feature: &'static str, pid: Option<u32>) -> TargetPage;
+    /// Who tells of processes as they execute. May ask the kernel.
+    fn tracker(&self) -> gopher_api::ProcessTracker;
 }
 
 /// Why the present set was not saved.

@@ -176,6 +176,10 @@ impl Targets for Beside {
             verdict: pid.map(|pid| Verdict { pid, observed: pid == 1, reason: "because".into() }),
         }
     }
+
+    fn tracker(&self) -> gopher_api::ProcessTracker {
+        gopher_api::ProcessTracker::default()
+    }
 }
 
 impl super::ContainerRuntimes for Beside {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::containers::{Pod, Runtime};
 use crate::feature::{Mode, Selection, Selectors};
+use crate::scope::no_tracker;
 use probe_core::Row;
 use probe_kit::testing::FakeHost;
 use std::time::Duration;
@@ -39,7 +40,8 @@ impl Parts {
         host.write("proc/7/cmdline", "x\0");
         host.write("proc/7/cgroup", format!("0::/docker/{}\n", id().as_str()));
         let never = Duration::from_secs(86_400);
-        let scope = ScopeEngine::start(&proc, registry.clone(), never, Box::new(|_, _| {})).expect("starts");
+        let scope = ScopeEngine::start(&proc, registry.clone(), never, no_tracker(), Box::new(|_, _| {}))
+            .expect("starts");
         let meta = MetaCache::new(&proc, registry.clone());
         let labels = SubjectLabels::new(meta, scope.clone(), registry.clone(), pod_labels.clone());
         Self { host, registry, pod_labels, scope, labels }

@@ -1,11 +1,16 @@
-//! What wakes the thread "scope", and the news of containers that wait for it.
+//! What wakes the thread "scope", and the news of containers that wait for it. The bell is a descriptor, so that
+//! the thread sleeps on it and on the process tracker's at once.
 //!
 //! Whoever brings news may be in the middle of a look at /proc (a path that names a new container is news), so
 //! nothing here waits for the thread, and no other lock is taken.
 
 use crate::containers::{ContainerId, News};
 use hashbrown::HashSet;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::time::Timespec;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// News of each kind that wait. Beyond it everything is looked at again, so that nothing is lost.
@@ -37,59 +42,51 @@ impl Heard {
     }
 }
 
-#[derive(Debug, Default)]
-struct State {
-    rung: bool,
-    heard: Heard,
-}
-
 /// The bell and its mailbox.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Bell {
-    state: Mutex<State>,
-    condvar: Condvar,
+    heard: Mutex<Heard>,
+    bell: OwnedFd,
 }
 
 impl Bell {
+    /// One that has not rung. Fails when there is no descriptor left.
+    pub(super) fn new() -> io::Result<Self> {
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Self { heard: Mutex::default(), bell })
+    }
+
     /// Wakes the thread, now or when it next wants to sleep.
     pub(super) fn ring(&self) {
-        self.state().rung = true;
-        self.condvar.notify_one();
+        // It fails only when the counter is full, and then the bell has been rung already.
+        let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
     }
 
     /// Leaves news and wakes the thread.
     pub(super) fn tell(&self, news: News) {
-        let mut state = self.state();
-        state.heard.add(news);
-        state.rung = true;
-        drop(state);
-        self.condvar.notify_one();
+        self.news().add(news);
+        self.ring();
     }
 
     /// Takes the news.
     pub(super) fn heard(&self) -> Heard {
-        std::mem::take(&mut self.state().heard)
+        std::mem::take(&mut self.news())
     }
 
-    /// Sleeps until the bell rings or it is `until`.
-    pub(super) fn wait(&self, until: Option<Instant>) {
-        let mut state = self.state();
-        while !state.rung {
-            let Some(until) = until else {
-                state = self.condvar.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            state = self.condvar.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        state.rung = false;
+    /// Sleeps until the bell rings, `also` can be read, or it is `until`. May return before.
+    pub(super) fn wait(&self, until: Option<Instant>, also: Option<BorrowedFd<'_>>) {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
+        let bell = PollFd::from_borrowed_fd(self.bell.as_fd(), PollFlags::IN);
+        let other = also.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        let mut fds: Vec<_> = [bell].into_iter().chain(other).collect();
+        // An interrupted poll is a wake for nothing.
+        let _ = poll(&mut fds, left.as_ref());
+        let _ = rustix::io::read(&self.bell, &mut [0u8; 8]);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn news(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -103,7 +100,7 @@ mod tests {
 
     #[test]
     fn news_of_one_container_are_kept_once_and_taken_once() {
-        let bell = Bell::default();
+        let bell = Bell::new().expect("a bell");
         assert!(bell.heard().is_empty());
         bell.tell(News::Changed(id(1)));
         bell.tell(News::Changed(id(1)));
@@ -115,7 +112,7 @@ mod tests {
 
     #[test]
     fn more_news_than_are_kept_are_noted_and_not_kept() {
-        let bell = Bell::default();
+        let bell = Bell::new().expect("a bell");
         for number in 0..=MAX_NEWS {
             bell.tell(News::Changed(id(number)));
         }
@@ -125,12 +122,12 @@ mod tests {
 
     #[test]
     fn a_bell_that_rang_before_the_sleep_is_not_slept_through() {
-        let bell = Bell::default();
+        let bell = Bell::new().expect("a bell");
         bell.ring();
-        bell.wait(None);
+        bell.wait(None, None);
         bell.tell(News::Changed(id(1)));
-        bell.wait(None);
+        bell.wait(None, None);
         assert!(!bell.heard().is_empty());
-        bell.wait(Some(Instant::now()));
+        bell.wait(Some(Instant::now()), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The engine as the daemon sees it: a handle that any thread may use, and the thread that scans.
+//! The engine as the daemon sees it: a handle that any thread may use, and the thread that follows processes.
 //!
 //! Whoever changes something locks `work` (processes and selections), which a scan holds; whoever only reads
 //! takes the snapshot in `views`, so that a label look-up never waits for a scan.
@@ -8,12 +8,18 @@
 //! that the last news is always the current scope.
 //!
 //! News of containers wait in `bell`; nobody who brings them waits for a scan.
+//!
+//! The thread attaches the process tracker when the first selection needs it and detaches it after the last. While
+//! it is attached the thread sleeps on its descriptor too, takes what happened in its order, and reports at once.
+//! Without it, and for what it does not tell, /proc is scanned at each interval.
 
 use super::bell::Bell;
 use super::explain::{self, Explanation};
 use super::facts::Reader;
+use super::pace::Pace;
 use super::rules;
 use super::targets::{self, Targets};
+use super::tracking::{Attach, Feed, Told, TrackerCounts, TrackerState};
 use super::watch::{Effect, UserLabel, Watch, Watched};
 use crate::containers::{ContainerId, News, Registry};
 use crate::feature::Selection;
@@ -21,6 +27,7 @@ use arc_swap::ArcSwap;
 use hashbrown::{HashMap, HashSet};
 use probe_core::{Capability, ContainerKey, ProcKey, Resolved};
 use probe_kit::privilege::raise;
+use probe_kit::tracker::{Event, Lost};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,6 +38,12 @@ use std::time::{Duration, Instant};
 
 /// How often /proc is looked at while a selection needs it.
 pub const RESCAN_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Where the tracker tells everything, every so many'th interval /proc is looked at all the same.
+const TRACKED_SCAN: u32 = 30;
+
+/// Events that are taken in before others may have the lock.
+const AT_ONCE: usize = 256;
 
 /// Told what a feature's selection resolves to now, from the thread "scope"; may block and may call the engine,
 /// except for [`ScopeEngine::shutdown`].
@@ -57,6 +70,7 @@ struct Shared {
     bell: Bell,
     views: ArcSwap<Views>,
     missed: AtomicUsize,
+    told: Told,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -66,12 +80,13 @@ pub struct ScopeEngine(Arc<Shared>);
 
 impl ScopeEngine {
     /// Starts the thread "scope" over the /proc at `root`, whose containers `registry` knows; the engine
-    /// listens to its news. The thread sleeps without waking up while no selection needs a look at /proc.
-    /// Fails when no thread can be made.
+    /// listens to its news. `attach` gives it the process tracker. The thread sleeps without waking up while no
+    /// selection needs a look at /proc. Fails when no thread can be made.
     pub fn start(
         root: &Path,
         registry: Registry,
         interval: Duration,
+        attach: Attach,
         on_change: OnChange,
     ) -> io::Result<Self> {
         let own = Reader::new(root).own_pid();
@@ -86,15 +101,16 @@ impl ScopeEngine {
             registry,
             own,
             work: Mutex::new(work),
-            bell: Bell::default(),
+            bell: Bell::new()?,
             views: ArcSwap::default(),
             missed: AtomicUsize::new(0),
+            told: Told::default(),
             thread: Mutex::new(None),
         }));
         let shared = Arc::clone(&engine.0);
         let thread = std::thread::Builder::new()
             .name("scope".into())
-            .spawn(move || shared.run(interval, &on_change))?;
+            .spawn(move || shared.run(interval, &attach, &on_change))?;
         *engine.0.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         let heard = Arc::downgrade(&engine.0);
         engine.0.registry.on_news(Box::new(move |news: News| {
@@ -160,6 +176,16 @@ impl ScopeEngine {
     /// Processes that the last scan could not take in: more than are kept, or unreadable.
     pub fn missed(&self) -> usize {
         self.0.missed.load(Ordering::Relaxed)
+    }
+
+    /// How the process tracker fares.
+    pub fn tracker(&self) -> TrackerState {
+        self.0.told.state()
+    }
+
+    /// What the process tracker told and lost since the start.
+    pub fn tracker_counts(&self) -> TrackerCounts {
+        self.0.told.counts()
     }
 
     /// Why `feature` observes the process `pid` or does not, from the process as it is now.
@@ -229,39 +255,188 @@ impl Shared {
         self.views.store(Arc::new(views));
     }
 
-    fn run(&self, interval: Duration, on_change: &OnChange) {
-        let mut next = Instant::now() + interval;
-        while let Some(news) = self.wait(&mut next, interval) {
-            for (feature, scope) in news {
-                on_change(feature, scope);
+    fn run(&self, interval: Duration, attach: &Attach, on_change: &OnChange) {
+        let mut rounds = Rounds::new(interval);
+        loop {
+            match self.follow(None, &mut rounds, on_change) {
+                Next::Stop => return,
+                Next::Detach => {}
+                Next::Attach => {
+                    let mut next = Next::Detach;
+                    let attached = attach(&mut |feed| next = self.follow(Some(feed), &mut rounds, on_change));
+                    self.work().watch.untracked();
+                    if next == Next::Stop {
+                        return;
+                    }
+                    if let Err(missing) = attached {
+                        self.refuse(&mut rounds, missing);
+                    }
+                }
             }
         }
     }
 
-    /// Scans when it is time and looks at what is new about containers, until there is something to report;
-    /// `None` at the end.
-    fn wait(&self, next: &mut Instant, interval: Duration) -> Option<Vec<(&'static str, Resolved)>> {
+    /// Goes on without the tracker as long as it is needed.
+    fn refuse(&self, rounds: &mut Rounds, missing: Vec<String>) {
+        tracing::warn!(missing = missing.join("; "), "processes are not tracked, but looked for");
+        self.told.set_state(TrackerState::Absent(missing));
+        rounds.refused = true;
+    }
+
+    /// Follows what happens, with the tracker if there is one, until that is no longer what is needed.
+    fn follow(&self, mut feed: Option<&mut dyn Feed>, rounds: &mut Rounds, on_change: &OnChange) -> Next {
+        let mut tracked = feed.as_deref().map(|feed| self.begin(feed, rounds));
+        let mut events = Vec::new();
         loop {
-            let mut work = self.work();
+            let began = Instant::now();
+            if let Some(feed) = feed.as_deref_mut() {
+                if let Err(error) = feed.drain(&mut events) {
+                    self.refuse(rounds, vec![format!("its events cannot be read: {error}")]);
+                    return Next::Detach;
+                }
+                self.heed(&events);
+            }
+            let work = self.work();
             if work.stop {
-                return None;
+                return Next::Stop;
             }
-            let mut effects = work.watch.hear(&self.bell.heard());
-            let scans = work.watch.needs_scans();
-            if scans && *next <= Instant::now() {
-                effects.extend(work.watch.rescan());
-                *next = Instant::now() + interval;
-            }
-            self.take(&mut work, &effects);
-            if !work.pending.is_empty() {
-                return Some(news(&mut work));
-            }
+            let (scans, needs) = (work.watch.needs_scans(), work.watch.needs_tracker());
             drop(work);
-            self.bell.wait(scans.then_some(*next));
-            if !scans {
-                *next = Instant::now() + interval;
+            match (&tracked, needs) {
+                (None, true) if !rounds.refused => return Next::Attach,
+                (None, false) if rounds.refused => {
+                    rounds.refused = false;
+                    self.told.set_state(TrackerState::Idle);
+                }
+                (Some(_), false) => {
+                    self.told.set_state(TrackerState::Idle);
+                    return Next::Detach;
+                }
+                _ => {}
+            }
+            if scans && rounds.next <= began {
+                self.round(feed.as_deref(), tracked.as_mut(), rounds);
+            }
+            let news = self.news();
+            let quiet = news.is_empty();
+            for (feature, scope) in news {
+                on_change(feature, scope);
+            }
+            if !events.is_empty() {
+                rounds.pace.looked(began, Instant::now());
+                events.clear();
+            }
+            if !quiet {
+                continue;
+            }
+            self.sleep(scans, feed.as_deref(), rounds);
+        }
+    }
+
+    /// A tracker is there: what was before it is looked for now.
+    fn begin(&self, feed: &dyn Feed, rounds: &mut Rounds) -> Tracked {
+        let lacks = feed.lacks().to_vec();
+        tracing::info!(lacks = lacks.join("; "), "processes are tracked");
+        let tracked = Tracked { trusted: lacks.is_empty(), lost: Lost::default() };
+        let mut work = self.work();
+        let effects = work.watch.reconcile(tracked.trusted);
+        self.take(&mut work, &effects);
+        drop(work);
+        self.told.set_state(TrackerState::Attached(lacks));
+        rounds.again();
+        tracked
+    }
+
+    /// Takes in what the tracker told, and lets others have the lock in between.
+    fn heed(&self, events: &[Event]) {
+        self.told.count_events(events.len());
+        for events in events.chunks(AT_ONCE) {
+            let mut work = self.work();
+            let effects = work.watch.track(events);
+            self.take(&mut work, &effects);
+        }
+    }
+
+    /// Does what is due at each interval.
+    fn round(&self, feed: Option<&dyn Feed>, tracked: Option<&mut Tracked>, rounds: &mut Rounds) {
+        let (mut lost, mut trusted) = (false, false);
+        if let (Some(feed), Some(tracked)) = (feed, tracked) {
+            trusted = tracked.trusted;
+            match feed.lost() {
+                Ok(now) => lost = self.told.count_lost(std::mem::replace(&mut tracked.lost, now), now),
+                Err(error) => tracing::debug!(%error, "losses of the process tracker cannot be read"),
             }
         }
+        rounds.count = rounds.count.wrapping_add(1);
+        let mut work = self.work();
+        let effects = if lost {
+            work.watch.reconcile(trusted)
+        } else if trusted && !rounds.count.is_multiple_of(TRACKED_SCAN) {
+            work.watch.turn()
+        } else {
+            work.watch.rescan()
+        };
+        self.take(&mut work, &effects);
+        rounds.again();
+    }
+
+    /// What is new about containers, and the current scope of each feature that is to be reported.
+    fn news(&self) -> Vec<(&'static str, Resolved)> {
+        let mut work = self.work();
+        let effects = work.watch.hear(&self.bell.heard());
+        self.take(&mut work, &effects);
+        news(&mut work)
+    }
+
+    fn sleep(&self, scans: bool, feed: Option<&dyn Feed>, rounds: &mut Rounds) {
+        let held = rounds.pace.next().filter(|next| feed.is_some() && *next > Instant::now());
+        if let Some(held) = held {
+            self.bell.wait(Some(held.min(rounds.next)), None);
+            return;
+        }
+        self.bell.wait(scans.then_some(rounds.next), feed.map(Feed::fd));
+        if !scans {
+            rounds.again();
+        }
+    }
+}
+
+/// What the thread has to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Stop,
+    Attach,
+    Detach,
+}
+
+/// What is known of the tracker that is attached.
+#[derive(Debug)]
+struct Tracked {
+    /// It tells everything.
+    trusted: bool,
+    /// What it had lost when last asked.
+    lost: Lost,
+}
+
+/// When the thread does what.
+#[derive(Debug)]
+struct Rounds {
+    interval: Duration,
+    next: Instant,
+    count: u32,
+    pace: Pace,
+    /// The tracker could not be attached: it is not tried again while it is needed.
+    refused: bool,
+}
+
+impl Rounds {
+    fn new(interval: Duration) -> Self {
+        let now = Instant::now();
+        Self { interval, next: now + interval, count: 0, pace: Pace::new(now), refused: false }
+    }
+
+    fn again(&mut self) {
+        self.next = Instant::now() + self.interval;
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::feature::{Mode, Selectors};
 use crate::scope::fake::{Fake, FakeProc, comms, name};
+use crate::scope::no_tracker;
 use probe_core::Scope;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -14,7 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn start(proc: &FakeProc, interval: Duration) -> (ScopeEngine, Receiver<(&'static str, Scope)>) {
     let (news, heard) = channel();
     let on_change = Box::new(move |feature, resolved: Resolved| drop(news.send((feature, resolved.scope))));
-    (ScopeEngine::start(&proc.root(), Registry::default(), interval, on_change).expect("starts"), heard)
+    let engine = ScopeEngine::start(&proc.root(), Registry::default(), interval, no_tracker(), on_change);
+    (engine.expect("starts"), heard)
 }
 
 fn only(keys: &[ProcKey]) -> Scope {
@@ -62,7 +64,8 @@ fn news_that_were_overtaken_by_a_set_are_followed_by_the_current_scope() {
         let _ = held.recv();
         let _ = news.send((feature, resolved.scope));
     });
-    let engine = ScopeEngine::start(&proc.root(), Registry::default(), NEVER, on_change).expect("starts");
+    let engine = ScopeEngine::start(&proc.root(), Registry::default(), NEVER, no_tracker(), on_change)
+        .expect("starts");
     engine.set("tcp", &comms(Mode::Include, &["redis"]), false);
     proc.put(&redis).put(&nginx);
     // The look that another feature needs finds the news for "tcp".
@@ -88,7 +91,8 @@ fn the_receiver_of_news_may_call_the_engine() {
         let scope = engine.set(feature, &comms(Mode::Exclude, &[]), false).scope;
         let _ = news.send(scope);
     });
-    let engine = ScopeEngine::start(&proc.root(), Registry::default(), SOON, on_change).expect("starts");
+    let engine =
+        ScopeEngine::start(&proc.root(), Registry::default(), SOON, no_tracker(), on_change).expect("starts");
     *handle.lock().expect("not poisoned") = Some(engine.clone());
     engine.set("tcp", &comms(Mode::Include, &["redis"]), false);
     proc.put(&Fake::new(10, "redis"));
@@ -142,3 +146,6 @@ fn a_second_shutdown_and_a_set_after_it_are_harmless() {
     engine.shutdown();
     assert_eq!(engine.set("tcp", &comms(Mode::Exclude, &[]), false).scope, Scope::All);
 }
+
+#[path = "engine_tracker_tests.rs"]
+mod tracker;

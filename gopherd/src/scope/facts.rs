@@ -36,6 +36,8 @@ pub(crate) struct ProcFacts {
     /// Where the program's code, stack and arguments begin: other values after an exec. Zero where the
     /// kernel hides them, and for kernel threads.
     pub(super) image: [u64; 3],
+    /// Its last thread has ended; only its number is still taken.
+    pub(super) ended: bool,
 }
 
 impl ProcFacts {
@@ -123,23 +125,33 @@ pub(super) fn is_gone(error: &io::Error) -> bool {
 /// Takes the line apart; the numbers are field numbers of proc_pid_stat(5).
 fn parse(pid: u32, text: &[u8]) -> Option<ProcFacts> {
     let stat = Stat::parse(text)?;
+    let is_zombie = matches!(stat.words().next(), Some(b"Z" | b"X"));
     let mut words = stat.words().map(scan::number);
     let ppid = u32::try_from(words.nth(4 - 3)??).ok()?;
-    let start_ticks = words.nth(22 - 4 - 1)??;
+    // A leader that ended before its other threads is a zombie too, of a process that lives.
+    let threads = words.nth(20 - 4 - 1)??;
+    let start_ticks = words.nth(22 - 20 - 1)??;
     // The kernel shows 1 instead of an address that the reader may not see.
     let start_code = words.nth(26 - 22 - 1).flatten().filter(|at| *at != 1).unwrap_or(0);
     let start_stack = words.nth(28 - 26 - 1).flatten().unwrap_or(0);
     let arg_start = words.nth(48 - 28 - 1).flatten().unwrap_or(0);
-    // `echo name > /proc/<pid>/comm` makes the line end a part of the name.
-    let comm = stat.comm.strip_suffix(b"\n").unwrap_or(stat.comm);
     Some(ProcFacts {
         key: ProcKey { tgid: pid, start_ticks },
         ppid,
-        comm: scan::text(comm),
+        comm: shown(scan::text(stat.comm)),
         cmdline: None,
         place: None,
         image: [start_code, start_stack, arg_start],
+        ended: is_zombie && threads <= 1,
     })
+}
+
+/// A name as it is matched and shown: `echo name > /proc/<pid>/comm` makes the line end a part of it.
+pub(super) fn shown(comm: Label) -> Label {
+    match comm.strip_suffix('\n') {
+        Some(name) => name.into(),
+        None => comm,
+    }
 }
 
 #[cfg(test)]
@@ -156,6 +168,18 @@ mod tests {
         assert_eq!(facts.key, ProcKey { tgid: 42, start_ticks: 167_332 });
         assert_eq!((facts.ppid, facts.comm.as_str()), (7, "a) b (c"));
         assert_eq!(facts.image, [94_066_154_074_112, 140_727_081_370_768, 140_727_081_372_343]);
+    }
+
+    #[test]
+    fn a_process_whose_last_thread_has_ended_is_told_from_a_leader_that_ended_before_its_threads() {
+        for (state, threads, ended) in
+            [("S", 1, false), ("Z", 1, true), ("Z", 0, true), ("Z", 2, false), ("X", 1, true)]
+        {
+            let zeros = |n: usize| "0 ".repeat(n);
+            let line = format!("7 (x) {state} 1 {}{threads} 0 70 0\n", zeros(15));
+            let facts = parse(7, line.as_bytes()).expect("parses");
+            assert_eq!((facts.ended, facts.key.start_ticks), (ended, 70), "{state} {threads}");
+        }
     }
 
     #[test]

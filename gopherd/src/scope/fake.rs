@@ -105,6 +105,7 @@ pub(super) fn facts(pid: u32, ppid: u32, comm: &str, cmdline: &str) -> ProcFacts
         cmdline: Some(cmdline.into()),
         place: None,
         image: [1; 3],
+        ended: false,
     }
 }
 

@@ -8,13 +8,20 @@
 //!
 //! A process that a runtime names is looked at at once, between two scans.
 //!
+//! Where the process tracker tells what happens, the table follows it ([`Table::track`]) and is scanned seldom.
+//! Of an exec and a fork nothing is read of /proc but what rules want beyond the name. What no event tells is
+//! a title that a program writes over its arguments: processes that are young are read at each
+//! [`Table::turn`]. A process of some scope stays for [`LINGERS`] turns after its end, because its sockets are
+//! closed then; the others leave at once.
+//!
 //! A process whose pid has gone to another is found at once, because its directory is another inode.
 
-use super::facts::{ProcFacts, Reader, is_gone};
+use super::facts::{ProcFacts, Reader, is_gone, shown};
 use crate::containers::{ContainerId, Place, Registry};
 use hashbrown::{HashMap, HashSet};
 use probe_core::{Capability, ProcKey};
 use probe_kit::privilege::raise;
+use probe_kit::tracker::{Change, Event};
 use rustix::fs::{Dir, Mode, OFlags};
 use std::collections::BTreeSet;
 use std::io;
@@ -29,6 +36,9 @@ pub(super) const YOUNG: u64 = 5;
 
 /// Of the older processes every so many'th is read at a scan.
 pub(super) const TURNS: u64 = 8;
+
+/// So many turns or scans a process stays that the tracker told the end of: less one, in full.
+pub(super) const LINGERS: u64 = 2;
 
 /// Which processes are needed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,6 +104,14 @@ struct Entry {
     born: u64,
     /// The last scan that found it alive.
     seen: u64,
+    /// The scan or turn after which the tracker told its end.
+    ended: Option<u64>,
+}
+
+impl Entry {
+    fn is(&self, process: ProcKey) -> bool {
+        self.facts.key == process
+    }
 }
 
 /// The processes of the host.
@@ -174,6 +192,131 @@ impl Table {
         }
     }
 
+    /// Takes in what the tracker told; `lingers` says whether the process is in some scope.
+    pub(super) fn track(&mut self, event: &Event, lingers: bool, want: &Want, delta: &mut Delta) {
+        let pid = event.process.tgid;
+        let known = self.processes.get_mut(&pid).filter(|entry| entry.is(event.process));
+        match (&event.change, known) {
+            // A look at /proc was faster.
+            (Change::Fork { .. }, Some(_)) => {}
+            (Change::Fork { comm, ppid, forker, moved }, None) => {
+                let forker = self.processes.get(forker).map(|entry| &entry.facts);
+                let facts = ProcFacts {
+                    key: event.process,
+                    ppid: *ppid,
+                    comm: shown(comm.clone()),
+                    cmdline: forker.and_then(|facts| facts.cmdline.clone()),
+                    place: forker.and_then(|facts| facts.place.clone()).filter(|_| !moved),
+                    image: forker.map(|facts| facts.image).unwrap_or_default(),
+                    ended: false,
+                };
+                self.enter(facts, want, delta);
+            }
+            (Change::Exec { comm, ppid, image }, known) => {
+                let facts = ProcFacts {
+                    key: event.process,
+                    ppid: *ppid,
+                    comm: shown(comm.clone()),
+                    cmdline: None,
+                    // An exec moves nobody.
+                    place: known.and_then(|entry| entry.facts.place.clone()),
+                    image: *image,
+                    ended: false,
+                };
+                self.enter(facts, want, delta);
+            }
+            // In no scope, or nobody has been told of it yet.
+            (Change::Exit, Some(_)) if !lingers || delta.changed.contains(&pid) => {
+                self.processes.remove(&pid);
+                delta.gone.push(event.process);
+            }
+            (Change::Exit, Some(entry)) => entry.ended = Some(self.scans),
+            (Change::Exit, None) => {}
+            (Change::Comm(comm), Some(entry)) => {
+                entry.facts.comm = shown(comm.clone());
+                delta.changed.push(pid);
+            }
+            (Change::Cgroup, Some(entry)) if want.place => {
+                if let Ok(place) = self.reader.place(pid, &self.registry) {
+                    entry.facts.place = Some(same_or(entry.facts.place.as_ref(), place));
+                    delta.changed.push(pid);
+                }
+            }
+            (Change::Cgroup, Some(_)) => {}
+            (Change::Comm(_) | Change::Cgroup, None) => self.look(pid, want, delta),
+        }
+    }
+
+    /// Enters a process that the tracker told of, with what rules want beyond that.
+    fn enter(&mut self, mut facts: ProcFacts, want: &Want, delta: &mut Delta) {
+        let pid = facts.key.tgid;
+        if self.processes.len() >= self.limit && !self.processes.contains_key(&pid) {
+            self.missed += 1;
+            return;
+        }
+        self.complete(&mut facts, want);
+        let key = facts.key;
+        let entry = Entry { facts, inode: None, born: self.scans, seen: self.scans, ended: None };
+        let before = self.processes.insert(pid, entry);
+        // An exec begins no process.
+        delta.gone.extend(before.map(|before| before.facts.key).filter(|before| *before != key));
+        delta.changed.push(pid);
+    }
+
+    /// Reads what is wanted and not known. What cannot be read of a process that has ended stays unknown.
+    fn complete(&mut self, facts: &mut ProcFacts, want: &Want) {
+        let pid = facts.key.tgid;
+        if want.cmdline && facts.cmdline.is_none() {
+            facts.cmdline = self.reader.cmdline(pid).ok();
+        }
+        if want.place && facts.place.is_none() {
+            facts.place = self.reader.place(pid, &self.registry).ok();
+        }
+    }
+
+    /// What a scan would do for a table that follows the tracker, without listing /proc: those that ended leave,
+    /// and if command lines are wanted, the young are read again.
+    pub(super) fn turn(&mut self, want: &Want) -> Delta {
+        self.scans += 1;
+        let scan = self.scans;
+        let mut delta = Delta::default();
+        self.processes.retain(|_, entry| {
+            let leaves = entry.ended.is_some_and(|ended| scan - ended >= LINGERS);
+            if leaves {
+                delta.gone.push(entry.facts.key);
+            }
+            !leaves
+        });
+        if want.cmdline {
+            let young = |entry: &Entry| entry.ended.is_none() && scan - entry.born < YOUNG;
+            let young = self.processes.iter().filter(|(_, entry)| young(entry));
+            let young: Vec<_> = young.map(|(pid, entry)| (*pid, entry.inode)).collect();
+            let _raised = (!young.is_empty()).then(|| raise(&[Capability::SysPtrace]));
+            for (pid, inode) in young {
+                self.visit(pid, inode, want, Depth::Everything, &mut delta);
+            }
+        }
+        delta
+    }
+
+    /// Reads what is wanted now and was not before, of every process that is known.
+    pub(super) fn fill(&mut self, want: &Want) -> Delta {
+        let lacks = |facts: &ProcFacts| {
+            (want.cmdline && facts.cmdline.is_none()) || (want.place && facts.place.is_none())
+        };
+        let mut delta = Delta::default();
+        delta.changed.extend(self.iter().filter(|facts| lacks(facts)).map(|facts| facts.key.tgid));
+        let _raised = (!delta.changed.is_empty()).then(|| raise(&[Capability::SysPtrace]));
+        for pid in &delta.changed {
+            let Some(mut facts) = self.get(*pid).cloned() else { continue };
+            self.complete(&mut facts, want);
+            if let Some(entry) = self.processes.get_mut(pid) {
+                entry.facts = facts;
+            }
+        }
+        delta
+    }
+
     /// The pids of the processes that are in one of `containers`.
     pub(super) fn inside(&self, containers: &HashSet<ContainerId>) -> Vec<u32> {
         let is_inside = |facts: &&ProcFacts| {
@@ -199,7 +342,7 @@ impl Table {
         };
         match read(&mut self.reader, &self.registry, pid, known.as_deref(), want, depth, scan) {
             Ok((facts, born)) => {
-                let entry = Entry { facts, inode, born, seen: scan };
+                let entry = Entry { facts, inode, born, seen: scan, ended: None };
                 match known {
                     Some(known) => {
                         if known.facts.key != entry.facts.key {
@@ -250,6 +393,9 @@ fn read(
     scan: u64,
 ) -> io::Result<(ProcFacts, u64)> {
     let mut facts = reader.stat(pid)?;
+    if facts.ended {
+        return Err(io::ErrorKind::NotFound.into());
+    }
     let same_program =
         known.filter(|known| known.facts.key == facts.key && !facts.is_other_program(&known.facts));
     let born = same_program.map_or(scan, |known| known.born);

@@ -9,7 +9,9 @@ use super::table::{Delta, Depth, Listing, Table, Want};
 use crate::containers::{ContainerId, Registry};
 use crate::feature::Selection;
 use hashbrown::{HashMap, HashSet};
-use probe_core::{ContainerKey, ContainerTarget, Label, ProcKey, Resolved};
+use probe_core::{Capability, ContainerKey, ContainerTarget, Label, ProcKey, Resolved};
+use probe_kit::privilege::raise;
+use probe_kit::tracker::Event;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -211,6 +213,8 @@ pub(super) struct Watch {
     features: BTreeMap<&'static str, Watched>,
     /// The last scan failed, so the next failure is no news.
     failing: bool,
+    /// The process tracker tells everything that happens, and the table has seen what there was before.
+    tracked: bool,
 }
 
 /// What a look did to each feature that it touched.
@@ -220,7 +224,7 @@ impl Watch {
     /// Nothing watched yet, over the /proc at `root`; the daemon's pid there is `own`.
     pub(super) fn new(root: &Path, registry: Registry, own: Option<u32>) -> Self {
         let table = Table::new(root, registry.clone());
-        Self { table, registry, own, features: BTreeMap::new(), failing: false }
+        Self { table, registry, own, features: BTreeMap::new(), failing: false, tracked: false }
     }
 
     /// What is known about a feature.
@@ -231,6 +235,12 @@ impl Watch {
     /// Whether any selection has to be looked at again and again.
     pub(super) fn needs_scans(&self) -> bool {
         self.want().listing != Listing::Nothing
+    }
+
+    /// Whether some selection can be followed with the process tracker better than without: one that lists every
+    /// process. Of bound processes only the end matters, and that is not urgent.
+    pub(super) fn needs_tracker(&self) -> bool {
+        self.want().listing == Listing::All
     }
 
     /// Processes that the last scan could not take in.
@@ -251,7 +261,12 @@ impl Watch {
         self.features.insert(feature, watched);
         let mut effects = Vec::new();
         if needs_look || !self.needs_scans() {
-            effects = self.scan(Depth::Everything);
+            // Whom the tracker tells everything knows every process; the rest is what nobody wanted before.
+            effects = if self.tracked && self.needs_tracker() {
+                self.apply_to_all(Table::fill)
+            } else {
+                self.scan(Depth::Everything)
+            };
             effects.retain(|(name, _)| *name != feature);
         }
         let host = Host { table: &self.table, registry: &self.registry, own: self.own };
@@ -289,6 +304,44 @@ impl Watch {
             heard.started.iter().for_each(|pid| self.table.look(*pid, &want, &mut delta));
             delta.changed.extend(self.table.inside(&heard.changed));
         }
+        self.apply(&delta)
+    }
+
+    /// Takes in what the tracker told.
+    pub(super) fn track(&mut self, events: &[Event]) -> Effects {
+        let want = self.want();
+        if want.listing != Listing::All {
+            return Vec::new();
+        }
+        let _raised = (want.cmdline || want.place).then(|| raise(&[Capability::SysPtrace]));
+        let mut delta = Delta::default();
+        for event in events {
+            let lingers = self.features.values().any(|watched| watched.hits.contains_key(&event.process));
+            self.table.track(event, lingers, &want, &mut delta);
+        }
+        self.apply(&delta)
+    }
+
+    /// Looks at everything, because events were lost or there were none before. With `tracked` nothing is lost
+    /// from here on and everything is told.
+    pub(super) fn reconcile(&mut self, tracked: bool) -> Effects {
+        self.tracked = tracked;
+        self.scan(Depth::Everything)
+    }
+
+    /// Nobody tells what happens any more.
+    pub(super) fn untracked(&mut self) {
+        self.tracked = false;
+    }
+
+    /// What is due between two scans while the tracker tells everything.
+    pub(super) fn turn(&mut self) -> Effects {
+        self.apply_to_all(Table::turn)
+    }
+
+    fn apply_to_all(&mut self, look: impl FnOnce(&mut Table, &Want) -> Delta) -> Effects {
+        let want = self.want();
+        let delta = look(&mut self.table, &want);
         self.apply(&delta)
     }
 

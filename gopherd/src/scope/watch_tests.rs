@@ -4,9 +4,11 @@ use super::*;
 use crate::containers::News;
 use crate::feature::{Mode, Selectors};
 use crate::scope::bell::Bell;
+use crate::scope::facts::Reader;
 use crate::scope::fake::{Fake, FakeProc, comms, container_id, ids, known, name};
-use crate::scope::table::TURNS;
+use crate::scope::table::{LINGERS, TURNS};
 use probe_core::{ProcSet, Scope};
+use probe_kit::tracker::Change;
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, prop_oneof};
 use proptest::proptest;
@@ -33,7 +35,7 @@ fn targets(watch: &Watch, feature: &str) -> Vec<(u32, u32)> {
 
 /// A watch whose registry's news go to a bell.
 fn watch_with_bell(proc: &FakeProc) -> (Watch, Registry, Arc<Bell>) {
-    let (registry, bell) = (Registry::default(), Arc::<Bell>::default());
+    let (registry, bell) = (Registry::default(), Arc::new(Bell::new().expect("a bell")));
     let told = Arc::clone(&bell);
     registry.on_news(Box::new(move |news: News| told.tell(news)));
     (Watch::new(&proc.root(), registry.clone(), None), registry, bell)
@@ -357,6 +359,77 @@ fn a_selection() -> impl Strategy<Value = Selection> {
         })
 }
 
+/// Does a step to the host; what looks at it is left to the test.
+fn perform(step: &Step, proc: &FakeProc, registry: &Registry) {
+    match step {
+        Step::Put(pid, comm, start) => {
+            proc.put(&Fake { start: *start, ..Fake::new(*pid, comm) });
+        }
+        Step::End(pid) => {
+            let _ = std::fs::remove_dir_all(proc.root().join(pid.to_string()));
+        }
+        Step::Move(pid, place) if proc.root().join(pid.to_string()).exists() => {
+            proc.move_to(*pid, place);
+        }
+        Step::Tell(number, name, pod) => registry.tell(known(*number, *name, *pod)),
+        Step::Started(pid) => registry.started(container_id(1), *pid),
+        Step::Move(..) | Step::Hear | Step::Rescan => {}
+    }
+}
+
+/// What the process tracker tells when `step` is done to the host as it is.
+fn told_of(step: &Step, proc: &FakeProc) -> Vec<Event> {
+    let has = |pid: u32| Reader::new(&proc.root()).stat(pid).ok().map(|facts| facts.key);
+    let event = |process, change| Event { process, change };
+    match step {
+        Step::Put(pid, comm, start) => {
+            let process = ProcKey { tgid: *pid, start_ticks: *start };
+            let before = has(*pid);
+            let mut events = Vec::new();
+            if before != Some(process) {
+                events.extend(before.map(|before| event(before, Change::Exit)));
+                // Of the fake hosts' cgroups only the files know.
+                let fork = Change::Fork { comm: "x".into(), ppid: 1, forker: 1, moved: true };
+                events.push(event(process, fork));
+            }
+            events.push(event(process, Change::Exec { comm: (*comm).into(), ppid: 1, image: [5000; 3] }));
+            events
+        }
+        Step::End(pid) => has(*pid).map(|process| event(process, Change::Exit)).into_iter().collect(),
+        Step::Move(pid, _) => has(*pid).map(|process| event(process, Change::Cgroup)).into_iter().collect(),
+        Step::Tell(..) | Step::Started(_) | Step::Hear | Step::Rescan => Vec::new(),
+    }
+}
+
+const FEATURES: [&str; 2] = ["tcp", "io"];
+
+type Selections = [(Selection, bool)];
+
+fn set_all(watch: &mut Watch, selections: &Selections) {
+    for (feature, (selection, containers)) in FEATURES.iter().zip(selections) {
+        watch.set(feature, selection, *containers);
+    }
+}
+
+/// Asserts that `watch` knows what one that looks for the first time does.
+fn assert_as_fresh(watch: &Watch, proc: &FakeProc, registry: &Registry, selections: &Selections) {
+    let mut fresh = Watch::new(&proc.root(), registry.clone(), None);
+    set_all(&mut fresh, selections);
+    for (feature, _) in FEATURES.iter().zip(selections) {
+        let followed = watch.get(feature).expect("watched");
+        let fresh = fresh.get(feature).expect("watched");
+        assert_eq!(followed.resolved, fresh.resolved);
+        assert_eq!(followed.matched_containers, fresh.matched_containers);
+        assert_eq!(followed.containers, fresh.containers);
+        let rules = |watched: &Watched| {
+            let mut rules: Vec<_> = watched.hits.iter().map(|(key, hit)| (*key, hit.rule)).collect();
+            rules.sort_unstable_by_key(|(key, _)| *key);
+            rules
+        };
+        assert_eq!(rules(followed), rules(fresh));
+    }
+}
+
 proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig { cases: 128, ..Default::default() })]
     #[test]
@@ -366,26 +439,13 @@ proptest! {
     ) {
         let proc = FakeProc::new();
         let (mut watch, registry, bell) = watch_with_bell(&proc);
-        let features = ["tcp", "io"];
-        for (feature, (selection, containers)) in features.iter().zip(&selections) {
-            watch.set(feature, selection, *containers);
-        }
+        set_all(&mut watch, &selections);
         for step in steps {
+            perform(&step, &proc, &registry);
             match step {
-                Step::Put(pid, comm, start) => {
-                    proc.put(&Fake { start, ..Fake::new(pid, comm) });
-                }
-                Step::End(pid) => {
-                    let _ = std::fs::remove_dir_all(proc.root().join(pid.to_string()));
-                }
-                Step::Move(pid, place) if proc.root().join(pid.to_string()).exists() => {
-                    proc.move_to(pid, &place);
-                }
-                Step::Move(..) => {}
-                Step::Tell(number, name, pod) => registry.tell(known(number, name, pod)),
-                Step::Started(pid) => registry.started(container_id(1), pid),
                 Step::Hear => drop(watch.hear(&bell.heard())),
                 Step::Rescan => drop(watch.rescan()),
+                _ => {}
             }
         }
         // Nothing is read more rarely than once in this many scans, and what they find may be news.
@@ -393,24 +453,60 @@ proptest! {
             watch.rescan();
             watch.hear(&bell.heard());
         }
-        let mut fresh = Watch::new(&proc.root(), registry.clone(), None);
-        for (feature, (selection, containers)) in features.iter().zip(&selections) {
-            fresh.set(feature, selection, *containers);
-        }
-        for (feature, _) in features.iter().zip(&selections) {
-            let followed = watch.get(feature).expect("watched");
-            let fresh = fresh.get(feature).expect("watched");
-            assert_eq!(followed.resolved, fresh.resolved);
-            assert_eq!(followed.matched_containers, fresh.matched_containers);
-            assert_eq!(followed.containers, fresh.containers);
-            let rules = |watched: &Watched| {
-                let mut rules: Vec<_> = watched.hits.iter().map(|(key, hit)| (*key, hit.rule)).collect();
-                rules.sort_unstable_by_key(|(key, _)| *key);
-                rules
-            };
-            assert_eq!(rules(followed), rules(fresh));
-        }
+        assert_as_fresh(&watch, &proc, &registry, &selections);
     }
+
+    #[test]
+    fn following_the_tracker_ends_where_a_fresh_look_does_without_any_look_if_nothing_is_lost(
+        steps in vec((a_step(), proptest::bool::weighted(0.9)), 0..32),
+        selections in vec((a_selection(), proptest::bool::ANY), 1..3),
+    ) {
+        let proc = FakeProc::new();
+        let (mut watch, registry, bell) = watch_with_bell(&proc);
+        set_all(&mut watch, &selections);
+        watch.reconcile(true);
+        let mut lost = false;
+        for (step, told) in steps {
+            let events = told_of(&step, &proc);
+            perform(&step, &proc, &registry);
+            if told {
+                watch.track(&events);
+            } else {
+                lost |= !events.is_empty();
+            }
+            if let Step::Hear = step {
+                watch.hear(&bell.heard());
+            }
+        }
+        if lost {
+            watch.reconcile(true);
+        }
+        if !watch.needs_tracker() {
+            // Nobody attaches one for these.
+            watch.rescan();
+        }
+        for _ in 0..=LINGERS {
+            watch.hear(&bell.heard());
+            watch.turn();
+        }
+        assert_as_fresh(&watch, &proc, &registry, &selections);
+    }
+}
+
+#[test]
+fn a_process_that_no_scope_has_leaves_with_its_end_and_one_that_a_scope_has_a_while_later() {
+    let proc = FakeProc::new();
+    let mut watch = Watch::new(&proc.root(), Registry::default(), None);
+    watch.set("tcp", &comms(Mode::Include, &["^redis$"]), false);
+    watch.reconcile(true);
+    let event = |tgid, change| Event { process: ProcKey { tgid, start_ticks: 1 }, change };
+    let exec = |comm: &str| Change::Exec { comm: comm.into(), ppid: 1, image: [1; 3] };
+    watch.track(&[event(10, exec("redis")), event(11, exec("sh"))]);
+    watch.track(&[event(10, Change::Exit), event(11, Change::Exit)]);
+    assert_eq!(watch.table.iter().map(|facts| facts.key.tgid).collect::<Vec<_>>(), [10]);
+    let turns = (0..).take_while(|_| watch.turn().is_empty()).count();
+    assert_eq!((turns as u64 + 1, watch.table.iter().count()), (LINGERS, 0));
+    assert_eq!(scope_of(&watch, "tcp"), only(&[]));
 }
 
 #[path = "watch_real_tests.rs"]

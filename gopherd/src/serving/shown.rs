@@ -103,6 +103,7 @@ impl Shown {
             self.own.set_scope_targets(probe, "container", containers);
         }
         self.own.set_scope_missed(self.scope.missed());
+        self.own.set_tracker(self.scope.tracker_counts());
         self.own.set_access(&self.refused);
         self.own.set_lost("log", "debug", "write_failed", self.log.lost());
     }

@@ -1,12 +1,13 @@
 //! What a feature's scope matches, as the native API shows it.
 
 use crate::http::Targets;
-use crate::scope::{ContainerTargets, ScopeEngine};
-use gopher_api::{ContainerTarget, Target, TargetPage, Verdict};
+use crate::scope::{self, ContainerTargets, ScopeEngine};
+use gopher_api::{ContainerTarget, ProcessTracker, Target, TargetPage, TrackerState, Verdict};
+use probe_core::Env;
 
-/// The scope engine behind `GET /api/v1/targets`.
+/// The scope engine behind `GET /api/v1/targets`, and how it sees the host.
 #[derive(Debug)]
-pub struct ScopeTargets(pub ScopeEngine);
+pub struct ScopeTargets(pub ScopeEngine, pub Env);
 
 impl Targets for ScopeTargets {
     fn counts(&self, feature: &str) -> gopher_api::Targets {
@@ -14,6 +15,16 @@ impl Targets for ScopeTargets {
         let (processes, containers) = self.0.counts(feature);
         let chosen = |count: usize| (!self.0.whole_host(feature)).then_some(count as u64);
         gopher_api::Targets { processes: chosen(processes), containers: chosen(containers) }
+    }
+
+    fn tracker(&self) -> ProcessTracker {
+        let (state, missing) = match self.0.tracker() {
+            // What it would lack if it were needed now.
+            scope::TrackerState::Idle => (TrackerState::Idle, scope::foreseen(&self.1)),
+            scope::TrackerState::Attached(lacks) => (TrackerState::Running, lacks),
+            scope::TrackerState::Absent(missing) => (TrackerState::Unavailable, missing),
+        };
+        ProcessTracker { state, missing }
     }
 
     fn list(&self, feature: &'static str, pid: Option<u32>) -> TargetPage {

@@ -5,6 +5,9 @@
 // The two files that need it say why.
 #![deny(unsafe_code)]
 
+// As which the types that are made of C headers know this crate.
+extern crate self as probe_kit;
+
 pub mod alarm;
 pub mod bpf;
 pub mod conntrack;
@@ -17,3 +20,4 @@ pub mod scan;
 pub mod stat;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod tracker;

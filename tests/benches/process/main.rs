@@ -19,6 +19,7 @@ mod scrape;
 mod socket;
 mod tcp;
 mod tcp_load;
+mod tracker;
 
 use report::Report;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,7 +43,7 @@ impl Length {
 /// A part of the run, and what does it.
 type Part = (&'static str, fn(Length, &mut Report));
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 12] = [
     ("functions", functions::measure),
     ("latency", latency::measure),
     ("scrape", scrape::measure),
@@ -53,6 +54,7 @@ const PARTS: [Part; 10] = [
     ("tcp", tcp::measure),
     ("tcp load", tcp_load::measure),
     ("socket", socket::measure),
+    ("tracker", tracker::measure),
 ];
 
 fn main() -> ExitCode {

@@ -3,7 +3,7 @@
 use crate::ctl::clean::inline;
 use crate::ctl::look::{Look, Tone};
 use crate::ctl::table::{Cell, Column, table};
-use gopher_api::{Capabilities, Ready, Support};
+use gopher_api::{Capabilities, Ready, Support, TrackerState};
 
 pub(in crate::ctl) fn capabilities(look: &Look, on: &Capabilities) -> String {
     let support = |support: &Support| match (&support.reason, support.available) {
@@ -24,6 +24,14 @@ pub(in crate::ctl) fn capabilities(look: &Look, on: &Capabilities) -> String {
         vec![Cell::new("cgroups"), text(&on.cgroup_version)],
         vec![Cell::new("container runtimes"), list(runtimes.collect())],
     ];
+    let tracker = match (on.process_tracker.state, on.process_tracker.missing.join("; ")) {
+        (TrackerState::Running, missing) if missing.is_empty() => Cell::toned(Tone::Good, "runs"),
+        (TrackerState::Idle, missing) if missing.is_empty() => Cell::new("not needed now"),
+        (TrackerState::Running, missing) => Cell::toned(Tone::Warn, format!("runs without {missing}")),
+        (TrackerState::Idle, missing) => Cell::toned(Tone::Warn, format!("not needed now; lacks {missing}")),
+        (TrackerState::Unavailable, missing) => Cell::toned(Tone::Warn, format!("no: {missing}")),
+    };
+    rows.push(vec![Cell::new("process tracker"), tracker]);
     rows.extend(
         on.attach_kinds.iter().map(|(name, has)| vec![Cell::new(format!("attach {name}")), support(has)]),
     );

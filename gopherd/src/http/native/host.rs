@@ -6,7 +6,7 @@ use crate::http::parts::Parts;
 use crate::http::query::{self, Nothing};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use gopher_api::{Capabilities, ContainerRuntime, Support};
+use gopher_api::{Capabilities, ContainerRuntime, ProcessTracker, Support};
 use probe_kit::kernel::{AttachKind, Helper, MapKind, Missing, Requirement, host, kernel};
 
 /// The kernel and the host.
@@ -21,14 +21,15 @@ pub(in crate::http) async fn capabilities(
     let Nothing {} = query::parse(&request)?;
     // The first time programs are loaded and attached to find out: some tens of milliseconds.
     let runtimes = parts.runtimes.list();
-    let found = web::block(move || look(runtimes)).await.map_err(|error| {
+    let targets = std::sync::Arc::clone(&parts.targets);
+    let found = web::block(move || look(runtimes, targets.tracker())).await.map_err(|error| {
         tracing::error!(%error, "asking the kernel failed");
         Refusal::new(Door::Native, StatusCode::INTERNAL_SERVER_ERROR, "the kernel could not be asked")
     })?;
     Ok(answer::json(StatusCode::OK, &found))
 }
 
-fn look(container_runtimes: Vec<ContainerRuntime>) -> Capabilities {
+fn look(container_runtimes: Vec<ContainerRuntime>, process_tracker: ProcessTracker) -> Capabilities {
     let uname = rustix::system::uname();
     let text = |value: &std::ffi::CStr| value.to_string_lossy().into_owned();
     let kernel = kernel();
@@ -55,6 +56,7 @@ fn look(container_runtimes: Vec<ContainerRuntime>) -> Capabilities {
         pressure: host.pressure,
         memlock_bytes: host.memlock_bytes,
         container_runtimes,
+        process_tracker,
         capabilities: host.capabilities,
     }
 }

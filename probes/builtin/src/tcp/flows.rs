@@ -36,6 +36,9 @@ struct Flow {
     sys: Distribution<6>,
     net: Distribution<6>,
     moved: Instant,
+    /// As with a series: something came since it was last looked at, and it was shown then.
+    news: bool,
+    shown: bool,
 }
 
 /// Every flow that is known.
@@ -58,14 +61,22 @@ impl Flows {
             self.over += 1;
             return;
         }
-        let fresh = || Flow { sys: Distribution::default(), net: Distribution::default(), moved: now };
+        let fresh = || Flow {
+            sys: Distribution::default(),
+            net: Distribution::default(),
+            moved: now,
+            news: false,
+            shown: false,
+        };
         let flow = self.known.entry(at).or_insert_with(fresh);
         flow.sys.add(&sys.count, sys.sum, sys.max);
         flow.net.add(&net.count, net.sum, net.max);
         flow.moved = now;
+        flow.news = true;
     }
 
-    /// Puts the rows of all that are in scope into `out`, and ends those whose time has come.
+    /// Puts the rows of all that are in scope into `out`, and of those that were until their process ended; ends
+    /// those whose time has come.
     pub(super) fn show(&mut self, showing: &Showing<'_>, now: Instant, out: &mut Batch) {
         self.known.retain(|key, flow| {
             if showing.closes {
@@ -73,8 +84,11 @@ impl Flows {
                 flow.net.close();
             }
             let idle = now.saturating_duration_since(flow.moved) >= IDLE;
-            let ended = idle || !(showing.runs)(key.process);
-            if showing.groups.delay && showing.scope.contains(&key.process) {
+            let runs = (showing.runs)(key.process);
+            let ended = idle || !runs;
+            let show = showing.scope.contains(&key.process) || (!runs && (flow.news || flow.shown));
+            (flow.news, flow.shown) = (false, show);
+            if showing.groups.delay && show {
                 let subject = Subject::Process(key.process);
                 if ended {
                     out.push_last(subject, Baseline::Zero, row(key, flow));

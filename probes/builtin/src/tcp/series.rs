@@ -32,6 +32,9 @@ struct Series {
     closed: Totals,
     sacked_max: u32,
     period: Period,
+    /// It has counted something since it was last looked at to be shown, and whether it was shown then.
+    news: bool,
+    shown: bool,
 }
 
 impl Series {
@@ -44,6 +47,8 @@ impl Series {
             closed: Totals::default(),
             sacked_max: 0,
             period: Period::default(),
+            news: false,
+            shown: false,
         }
     }
 
@@ -62,7 +67,8 @@ pub(super) struct Showing<'a> {
     pub(super) scope: &'a Scope,
     /// Columns that are shown.
     pub(super) groups: Groups,
-    /// Whether the process still runs; asked only of those whose connections have ended or are silent.
+    /// Whether the process still runs; asked only of those that are out of scope, and of those whose connections
+    /// have ended or are silent.
     pub(super) runs: &'a dyn Fn(ProcKey) -> bool,
     /// The period has ended.
     pub(super) closes: bool,
@@ -87,6 +93,7 @@ impl AllSeries {
         }
         let series = self.known.entry(key).or_insert_with(|| Series::new(now));
         series.moved = now;
+        series.news = true;
         Some(series)
     }
 
@@ -117,6 +124,8 @@ impl AllSeries {
     }
 
     /// Puts the rows of all that are in scope into `out`, and ends those whose time has come.
+    ///
+    /// A process that has ended is in no scope any more, but what was counted of it was counted in scope.
     pub(super) fn show(&mut self, showing: &Showing<'_>, now: Instant, out: &mut Batch) {
         self.known.retain(|key, series| {
             if showing.closes {
@@ -124,7 +133,10 @@ impl AllSeries {
             }
             let process = labels::process(key);
             let ended = ended(key, series, now, showing.runs);
-            if showing.groups.links() && showing.scope.contains(&process) {
+            let show = showing.scope.contains(&process)
+                || ((series.news || series.shown) && !(showing.runs)(process));
+            (series.news, series.shown) = (false, show);
+            if showing.groups.links() && show {
                 let row = row(key, series, showing);
                 let subject = Subject::Process(process);
                 if ended {

@@ -83,6 +83,20 @@ fn a_process_that_leaves_the_scope_has_no_row_and_comes_back_with_what_it_had() 
 }
 
 #[test]
+fn a_process_that_ended_is_shown_once_more_if_it_was_in_scope_and_not_if_the_scope_left_it_out_before() {
+    let (mut all, now) = (AllSeries::default(), Instant::now());
+    let nobody = Scope::Only(std::sync::Arc::default());
+    // It began, was counted and ended between two reports, and so did its place in the scope.
+    all.count(key(1, 0), &grown(10, 1, 1), now);
+    assert_eq!(bytes(&show(&mut all, &nobody, false, now)), [Some(10.0)]);
+    assert!(show(&mut all, &nobody, false, now).is_empty());
+    all.count(key(2, 0), &grown(10, 1, 0), now);
+    assert!(show(&mut all, &nobody, true, now).is_empty(), "narrowed");
+    all.count(key(3, 0), &grown(7, 1, 0), now);
+    assert_eq!(bytes(&show(&mut all, &nobody, false, now)), [Some(7.0)]);
+}
+
+#[test]
 fn columns_of_sub_probes_that_are_off_are_absent_not_zero() {
     let (mut all, now) = (AllSeries::default(), Instant::now());
     all.count(key(1, 0), &grown(10, 1, 0), now);

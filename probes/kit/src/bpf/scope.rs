@@ -122,9 +122,14 @@ impl ScopeMaps {
             map.update_batch(&keys, &values, count(write.len()), MapFlags::ANY, MapFlags::ANY)
                 .map_err(io::Error::other)?;
         }
-        for tgid in delete {
-            // Absent is as good as removed.
-            let _ = map.delete(&tgid.to_ne_bytes());
+        let keys: Vec<u8> = delete.iter().flat_map(|tgid| tgid.to_ne_bytes()).collect();
+        // A batch ends at the first key that is absent, which one by one is as good as removed.
+        if !delete.is_empty()
+            && map.delete_batch(&keys, count(delete.len()), MapFlags::ANY, MapFlags::ANY).is_err()
+        {
+            for tgid in delete {
+                let _ = map.delete(&tgid.to_ne_bytes());
+            }
         }
         Ok(no_room)
     }
