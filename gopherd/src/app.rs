@@ -22,7 +22,7 @@ use crate::signals::{Asked, Signals};
 use crate::startset::{Applied, StartSet, Target, apply};
 use crate::store::{self, Store};
 use crate::{
-    atomic, channels, check, config, feature, machine_id, privilege, serving, startset, systemd, world,
+    atomic, channels, check, config, events, feature, machine_id, privilege, serving, startset, systemd, world,
 };
 use anyhow::Context as _;
 use futures_util::FutureExt as _;
@@ -151,7 +151,9 @@ struct App {
     log: LogControl,
     credentials: Credentials,
     servers: Servers,
+    live: Arc<events::Live>,
     pipeline: JoinHandle<()>,
+    events: JoinHandle<()>,
     /// Held as long as the process runs.
     _lock: InstanceLock,
 }
@@ -195,6 +197,7 @@ impl App {
             }
         }
 
+        let event_settings = events::Settings::of(&config, &machine.label);
         let store = Arc::new(Store::new(store::Options {
             prefix: config.metric.prefix.clone(),
             machine_id: machine.label,
@@ -235,6 +238,14 @@ impl App {
         let (manager, task) = manager::manager(&features, host.clone(), outlet, Box::new(world), limits);
         let _ = back.set(manager.clone());
 
+        let shown_events = events::Shown::default();
+        own.watch_events(shown_events.clone());
+        // Where channels are delivered to, they take the place of the numbering.
+        let accept = Box::new(events::Numbering::default());
+        let (watch, event_thread) =
+            events::start(event_settings, manager.views().clone(), accept, &shown_events)
+                .context("the thread of events cannot be made")?;
+        let live = Arc::clone(&shown_events.live);
         let pipeline = Pipeline {
             deliveries,
             store: Arc::clone(&store),
@@ -246,6 +257,7 @@ impl App {
             )),
             own: Arc::clone(&own),
             views: manager.views().clone(),
+            events: watch,
             on_period: {
                 let channels = Arc::clone(&channels);
                 Box::new(move |feature| channels.period(feature))
@@ -285,6 +297,7 @@ impl App {
             metrics: Arc::new(shown),
             targets: Arc::new(serving::ScopeTargets(scope.clone())),
             runtimes: Arc::new(serving::FoundRuntimes(runtimes)),
+            live: Arc::clone(&live),
             readiness: readiness.clone(),
             saver: Arc::new(start_set),
             log_level: Arc::new(log.clone()),
@@ -316,7 +329,9 @@ impl App {
             log,
             credentials,
             servers,
+            live,
             pipeline,
+            events: event_thread,
             _lock: lock,
         })
     }
@@ -378,6 +393,8 @@ impl App {
         self.readiness.stopping();
         let deadline = Instant::now() + SHUTDOWN;
         // No new connections while the probes end; what is being answered is answered.
+        // Nor do the servers wait for clients that follow the events.
+        self.live.close();
         let probes = self.manager.shutdown(SHUTDOWN - Duration::from_secs(2));
         let (late, ()) = tokio::join!(probes, self.servers.stop());
         for probe in &late {
@@ -389,6 +406,8 @@ impl App {
         if late.is_empty() {
             // Every sender of its queue is gone, so it ends as soon as the queue is empty.
             by(deadline - FLUSH, "pipeline", move || drop(self.pipeline.join())).await;
+            // The pipeline held the other end of its queue.
+            by(deadline, "events", move || drop(self.events.join())).await;
         }
         by(deadline, "channels", move || self.channels.close()).await;
         tracing::info!("gopherd has stopped");

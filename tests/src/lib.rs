@@ -16,6 +16,7 @@ pub mod pki;
 pub mod process;
 pub mod runtimes;
 pub mod scrape;
+pub mod stream;
 pub mod terminal;
 pub mod wait;
 
