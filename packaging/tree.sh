@@ -18,9 +18,13 @@ file 640 "$repo/etc/probes.init" /etc/gopherd/probes.init
 chmod 750 "$root/etc/gopherd"
 file 644 "$repo/etc/gopherd.service" /usr/lib/systemd/system/gopherd.service
 for document in README.md CHANGELOG.md SECURITY.md docs/migrating-from-gala-gopher.md api/openapi.json \
-	probes/builtin/METRICS.md; do
+	api/event.schema.json api/metadata.schema.json probes/builtin/METRICS.md; do
 	file 644 "$repo/$document" "/usr/share/doc/gopherd/${document##*/}"
 done
+for dashboard in "$repo"/etc/grafana/*.json; do
+	file 644 "$dashboard" "/usr/share/gopherd/grafana/${dashboard##*/}"
+done
+file 644 "$repo/etc/prometheus/gopherd.rules.yml" /usr/share/gopherd/prometheus/gopherd.rules.yml
 file 644 "$repo/LICENSE" /usr/share/licenses/gopherd/LICENSE
 for page in "$repo"/etc/man/*.[1-8]; do
 	[ -e "$page" ] || continue

@@ -21,12 +21,16 @@ pub use compat::{CompatAnswer, CompatResult};
 pub use config::{
     Budget, BudgetLimits, BudgetOff, Cmd, ConfigState, ProbeConfig, ProbePatch, ProcName, Selectors,
 };
-pub use event::{EventItem, EventPage};
+pub use event::{
+    EventAttributes, EventDocument, EventItem, EventLabels, EventPage, EventResource, MetadataDocument,
+};
 pub use host::{
     Capabilities, ContainerRuntime, DaemonStatus, LogLevel, LogLevelDocument, ProcessTracker, Ready,
     ReadyProblem, Support, TrackerState,
 };
-pub use list::{ParamDocument, ParamType, ProbeItem, ProbeList, ScopeDocument, SubProbeItem, TableDocument};
+pub use list::{
+    ParamDocument, ParamType, ProbeItem, ProbeList, ScopeDocument, SubProbeItem, TableDocument, TriggerDocument,
+};
 pub use probe::{Cost, ProbeDocument, ProbeState, Status, SubProbeState, SubProbeStatus, Targets};
 pub use problem::{Fault, Problem};
 pub use saved::{SaveRequest, Saved};

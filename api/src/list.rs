@@ -37,6 +37,9 @@ pub struct ProbeItem {
     pub params: Vec<ParamDocument>,
     /// The tables that it fills.
     pub tables: Vec<TableDocument>,
+    /// What in them is an event, while `report_event` is 1.
+    #[serde(default)]
+    pub events: Vec<TriggerDocument>,
     /// What its scope matches now.
     pub targets: Targets,
     /// Series that it has in the store.
@@ -60,6 +63,17 @@ pub struct TableDocument {
     pub labels: Vec<String>,
     /// Its metrics, without the prefix of the host's configuration.
     pub metrics: Vec<String>,
+}
+
+/// Something that is an event.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TriggerDocument {
+    /// The metric, without the prefix of the host's configuration.
+    pub metric: String,
+    /// When it is an event; parameters stand in backticks, with their unit behind them.
+    pub when: String,
+    /// `INFO`, `WARN`, `ERROR` or `FATAL`.
+    pub severity: String,
 }
 
 /// What a feature can be narrowed to.

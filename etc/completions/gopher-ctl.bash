@@ -28,6 +28,9 @@ _gopher__ctl() {
             gopher__ctl,completions)
                 cmd="gopher__ctl__subcmd__completions"
                 ;;
+            gopher__ctl,events)
+                cmd="gopher__ctl__subcmd__events"
+                ;;
             gopher__ctl,help)
                 cmd="gopher__ctl__subcmd__help"
                 ;;
@@ -63,6 +66,9 @@ _gopher__ctl() {
                 ;;
             gopher__ctl__subcmd__help,completions)
                 cmd="gopher__ctl__subcmd__help__subcmd__completions"
+                ;;
+            gopher__ctl__subcmd__help,events)
+                cmd="gopher__ctl__subcmd__help__subcmd__events"
                 ;;
             gopher__ctl__subcmd__help,help)
                 cmd="gopher__ctl__subcmd__help__subcmd__help"
@@ -155,7 +161,7 @@ _gopher__ctl() {
 
     case "${cmd}" in
         gopher__ctl)
-            opts="-h -V --socket --json --color --help --version probe targets save apply metric top capabilities check-config log-level ready completions help"
+            opts="-h -V --socket --json --color --help --version probe targets save apply metric top events capabilities check-config log-level ready completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -364,8 +370,65 @@ _gopher__ctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        gopher__ctl__subcmd__events)
+            opts="-f -n -h --follow --entity --severity --since --limit --feature --socket --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --entity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --severity)
+                    COMPREPLY=($(compgen -W "info warn error fatal" -- "${cur}"))
+                    return 0
+                    ;;
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --feature)
+                    COMPREPLY=($(compgen -W "baseinfo socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli container sermant sli flowtracer dnsmasq haproxy" -- "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         gopher__ctl__subcmd__help)
-            opts="probe targets save apply metric top capabilities check-config log-level ready completions help"
+            opts="probe targets save apply metric top events capabilities check-config log-level ready completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -421,6 +484,20 @@ _gopher__ctl() {
             return 0
             ;;
         gopher__ctl__subcmd__help__subcmd__completions)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gopher__ctl__subcmd__help__subcmd__events)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

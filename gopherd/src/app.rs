@@ -22,7 +22,7 @@ use crate::signals::{Asked, Signals};
 use crate::startset::{Applied, StartSet, Target, apply};
 use crate::store::{self, Store};
 use crate::{
-    atomic, bpfcost, channels, check, config, feature, machine_id, privilege, scope, serving, startset, systemd,
+    atomic, bpfcost, channels, check, config, events, feature, machine_id, privilege, scope, serving, startset, systemd,
     world,
 };
 use anyhow::Context as _;
@@ -152,7 +152,9 @@ struct App {
     log: LogControl,
     credentials: Credentials,
     servers: Servers,
+    live: Arc<events::Live>,
     pipeline: JoinHandle<()>,
+    events: JoinHandle<()>,
     /// Held as long as the process runs.
     _lock: InstanceLock,
 }
@@ -196,6 +198,7 @@ impl App {
             }
         }
 
+        let event_settings = events::Settings::of(&config, &machine.label);
         let store = Arc::new(Store::new(store::Options {
             prefix: config.metric.prefix.clone(),
             machine_id: machine.label,
@@ -243,6 +246,14 @@ impl App {
         let _ = back.set(manager.clone());
         tokio::spawn(bpfcost::measure());
 
+        let shown_events = events::Shown::default();
+        own.watch_events(shown_events.clone());
+        // Where channels are delivered to, they take the place of the numbering.
+        let accept = Box::new(events::Numbering::default());
+        let (watch, event_thread) =
+            events::start(event_settings, manager.views().clone(), accept, &shown_events)
+                .context("the thread of events cannot be made")?;
+        let live = Arc::clone(&shown_events.live);
         let pipeline = Pipeline {
             deliveries,
             store: Arc::clone(&store),
@@ -254,6 +265,7 @@ impl App {
             )),
             own: Arc::clone(&own),
             views: manager.views().clone(),
+            events: watch,
             on_period: {
                 let channels = Arc::clone(&channels);
                 Box::new(move |feature| channels.period(feature))
@@ -293,6 +305,7 @@ impl App {
             metrics: Arc::new(shown),
             targets: Arc::new(serving::ScopeTargets(scope.clone(), host.clone())),
             runtimes: Arc::new(serving::FoundRuntimes(runtimes)),
+            live: Arc::clone(&live),
             readiness: readiness.clone(),
             saver: Arc::new(start_set),
             log_level: Arc::new(log.clone()),
@@ -324,7 +337,9 @@ impl App {
             log,
             credentials,
             servers,
+            live,
             pipeline,
+            events: event_thread,
             _lock: lock,
         })
     }
@@ -386,6 +401,8 @@ impl App {
         self.readiness.stopping();
         let deadline = Instant::now() + SHUTDOWN;
         // No new connections while the probes end; what is being answered is answered.
+        // Nor do the servers wait for clients that follow the events.
+        self.live.close();
         let probes = self.manager.shutdown(SHUTDOWN - Duration::from_secs(2));
         let (late, ()) = tokio::join!(probes, self.servers.stop());
         for probe in &late {
@@ -397,6 +414,8 @@ impl App {
         if late.is_empty() {
             // Every sender of its queue is gone, so it ends as soon as the queue is empty.
             by(deadline - FLUSH, "pipeline", move || drop(self.pipeline.join())).await;
+            // The pipeline held the other end of its queue.
+            by(deadline, "events", move || drop(self.events.join())).await;
         }
         by(deadline, "channels", move || self.channels.close()).await;
         tracing::info!("gopherd has stopped");

@@ -5,16 +5,19 @@
 
 mod bpf;
 mod containers;
+mod events;
 mod process;
 
 use crate::access::Counts;
 use crate::containers::{Registry as Containers, Runtimes};
+use crate::events::Shown as Events;
 use crate::expose::Format;
 use crate::scope::TrackerCounts;
 use crate::sinks::SinkCounts;
 use crate::store::{Ingested, Store};
 use bpf::BpfMetrics;
 use containers::ContainerMetrics;
+use events::EventMetrics;
 use probe_core::Batch;
 use probe_kit::link::{Gauges, IN_FLIGHT};
 use process::ProcessMetrics;
@@ -53,6 +56,7 @@ pub struct SelfMetrics {
     scrape_duration: Histogram,
     containers: ContainerMetrics,
     bpf: BpfMetrics,
+    events: EventMetrics,
     http_refused: IntCounterVec,
     certificate_expiry: IntGaugeVec,
     process: ProcessMetrics,
@@ -64,6 +68,7 @@ struct Sources {
     probes: Vec<(&'static str, Arc<Gauges>)>,
     sinks: Vec<(&'static str, Arc<SinkCounts>)>,
     containers: Option<(Containers, Runtimes)>,
+    events: Option<Events>,
 }
 
 fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: Result<C>) -> Result<C> {
@@ -150,6 +155,7 @@ impl SelfMetrics {
             scrape_duration: register(&registry, Histogram::with_opts(scrape))?,
             containers: ContainerMetrics::new(&registry)?,
             bpf: BpfMetrics::new(&registry)?,
+            events: EventMetrics::new(&registry)?,
             http_refused: counters(
                 "gopherd_http_refused_total",
                 "Requests and connections that were refused, before anything was done about them.",
@@ -184,6 +190,11 @@ impl SelfMetrics {
     pub fn watch_containers(&self, known: Containers, runtimes: Runtimes) {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         sources.containers = Some((known, runtimes));
+    }
+
+    /// From now on shows what became of events, and the live stream.
+    pub fn watch_events(&self, events: Events) {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).events = Some(events);
     }
 
     /// The probe is in `state` now, which is one of `states`.
@@ -261,6 +272,9 @@ impl SelfMetrics {
     pub fn lost(&self, of: impl Fn(&str) -> bool) -> BTreeMap<String, u64> {
         let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         sources.sinks.iter().for_each(|(sink, counts)| self.read_sink(sink, counts));
+        if let Some(events) = &sources.events {
+            self.read_events(events);
+        }
         drop(sources);
         let mut lost = BTreeMap::new();
         for metric in self.lost.collect().iter().flat_map(|family| family.get_metric()) {
@@ -292,6 +306,9 @@ impl SelfMetrics {
         if let Some((known, runtimes)) = &sources.containers {
             self.containers.read(known, runtimes);
         }
+        if let Some(events) = &sources.events {
+            self.read_events(events);
+        }
         for feature in store.stats().features {
             self.series.with_label_values(&[feature.feature]).set(gauge(feature.series));
             raise(&self.series_limited.with_label_values(&[feature.feature]), feature.limited_total);
@@ -320,6 +337,15 @@ impl SelfMetrics {
         let queue = format!("pipeline/{probe}");
         self.queue_length.with_label_values(&[&queue]).set(gauge(gauges.in_flight()));
         self.queue_capacity.with_label_values(&[&queue]).set(gauge(IN_FLIGHT));
+    }
+
+    fn read_events(&self, events: &Events) {
+        self.events.read(events);
+        self.set_queue("events", events.waiting(), crate::events::QUEUE);
+        for (feature, counts) in events.counts.read() {
+            self.set_lost("events", feature, "queue_full", counts.queue_full);
+            self.set_lost("events", feature, "row_limit", counts.row_limit);
+        }
     }
 
     fn read_sink(&self, sink: &str, counts: &SinkCounts) {
@@ -414,6 +440,7 @@ mod tests {
         let known = Containers::default();
         known.started(crate::containers::ContainerId::new("demo").expect("an id"), 1);
         metrics.watch_containers(known, Runtimes::default());
+        metrics.watch_events(Events::default());
         (metrics, driver)
     }
 
@@ -443,6 +470,10 @@ mod tests {
                 ("gopherd_series_limited_total", &[("probe", FEATURE)], 3.0),
                 ("gopherd_containers", &[("runtime", "unknown")], 1.0),
                 ("gopherd_containers_started_total", &[("runtime", "unknown")], 1.0),
+                ("gopherd_event_followers", &[], 0.0),
+                ("gopherd_event_followers_cut_off_total", &[], 0.0),
+                ("gopherd_events_kept", &[], 0.0),
+                ("gopherd_queue_capacity", &[("queue", "events")], 16_384.0),
                 ("gopherd_scrape_duration_seconds_count", &[], 1.0),
                 ("gopherd_http_refused_total", &[("listener", "rest"), ("reason", "rate")], 1.0),
                 (

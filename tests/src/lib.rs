@@ -18,6 +18,7 @@ pub mod process;
 pub mod runtimes;
 pub mod scrape;
 pub mod service;
+pub mod stream;
 pub mod terminal;
 pub mod wait;
 

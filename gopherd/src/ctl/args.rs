@@ -85,6 +85,8 @@ pub(super) enum Command {
     },
     /// Watch what the features do and cost
     Top(TopArgs),
+    /// Show the latest events, or follow them as they come
+    Events(EventArgs),
     /// Show what this kernel and host offer to probes
     Capabilities,
     /// Check configuration and probes.init as the daemon would read them, without a daemon
@@ -172,6 +174,41 @@ pub(super) struct TopArgs {
     /// Show features that neither run nor shall
     #[arg(short, long)]
     pub(super) all: bool,
+}
+
+/// Which events are shown.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+The daemon keeps the latest 4096 events. With --json a page is printed as the daemon sends it; followed
+events are their documents, one line each.")]
+pub(super) struct EventArgs {
+    /// Go on with each event as it comes, until interrupted
+    #[arg(short, long, conflicts_with = "limit")]
+    pub(super) follow: bool,
+    /// Only of this feature
+    #[arg(long)]
+    pub(super) feature: Option<String>,
+    /// Only of this kind of entity, as tcp_link, or of the one with this id
+    #[arg(long)]
+    pub(super) entity: Option<String>,
+    /// Only as serious, or more
+    #[arg(long, value_enum, value_name = "SEVERITY")]
+    pub(super) severity: Option<EventSeverity>,
+    /// Not earlier than this time in UTC, as 2026-01-02T03:04:05Z
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<String>,
+    /// At most so many, the newest
+    #[arg(short = 'n', long, value_name = "COUNT", default_value = "100", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) limit: u32,
+}
+
+/// How serious an event is.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum EventSeverity {
+    Info,
+    Warn,
+    Error,
+    Fatal,
 }
 
 /// Seconds from a tenth to an hour.

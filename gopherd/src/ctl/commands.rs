@@ -4,7 +4,7 @@ use super::args::{Command, Level, ProbeCommand};
 use super::client::Client;
 use super::failure::{Failure, meant};
 use super::page::{Page, read};
-use super::{Exit, clean, generate, input, show, top};
+use super::{Exit, clean, events, generate, input, show, top};
 use crate::{app, check};
 use gopher_api::{
     ApplyResult, Capabilities, CompatAnswer, LogLevelDocument, ProbeConfig, ProbeDocument, ProbeList, Ready,
@@ -25,6 +25,7 @@ pub(super) async fn run(client: &Client, command: Command, page: &mut Page<'_>) 
         Command::Apply { file, dry_run } => apply(client, &file, dry_run, page).await,
         Command::Metric { per_period } => metric(client, per_period, page).await,
         Command::Top(args) => top::top(client, &args, page).await,
+        Command::Events(args) => events::events(client, &args, page).await,
         Command::Capabilities => capabilities(client, page).await,
         Command::CheckConfig { config, probes_init } => {
             return check_config(config.as_deref(), probes_init, page);
@@ -266,6 +267,6 @@ fn compatible(feature: &str) -> String {
 }
 
 /// One segment of a path. The names that exist have letters, digits and `_` only.
-fn encoded(text: &str) -> String {
+pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string().replace("%5F", "_")
 }

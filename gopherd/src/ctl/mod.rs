@@ -7,6 +7,7 @@ mod args;
 mod clean;
 mod client;
 mod commands;
+mod events;
 mod failure;
 mod generate;
 #[cfg(test)]

@@ -7,14 +7,14 @@
 
 use crate::access::certificate::{Holder, holder};
 use crate::access::{Counts, Listener, Reason};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -51,6 +51,10 @@ pub(super) struct Line {
     requests: Cell<u64>,
     /// Bytes that may be read before the next request.
     left: Cell<usize>,
+    /// Nothing is written any more.
+    cut: Cell<bool>,
+    /// Who waits for the client to take what is written.
+    writer: RefCell<Option<Waker>>,
 }
 
 impl Line {
@@ -64,6 +68,25 @@ impl Line {
     pub(super) fn answered(&self) {
         self.busy.set(false);
         self.left.set(BETWEEN);
+    }
+
+    /// Ends the connection though its client does not read what was written.
+    pub(super) fn cut_off(&self) {
+        self.cut.set(true);
+        if let Some(writer) = self.writer.take() {
+            writer.wake();
+        }
+    }
+
+    /// `written`, unless the connection was cut off.
+    fn unless_cut<T>(&self, written: Poll<io::Result<T>>, cx: &Context<'_>) -> Poll<io::Result<T>> {
+        if self.cut.get() {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client did not read in time")));
+        }
+        if written.is_pending() {
+            self.writer.replace(Some(cx.waker().clone()));
+        }
+        written
     }
 }
 
@@ -177,6 +200,8 @@ impl Line {
             busy: Cell::new(false),
             requests: Cell::new(0),
             left: Cell::new(BETWEEN),
+            cut: Cell::new(false),
+            writer: RefCell::default(),
         }
     }
 }
@@ -226,15 +251,17 @@ impl AsyncWrite for Connection {
         if let (Poll::Ready(Ok(_)), Some(reason)) = (&written, refusal(buf)) {
             this.counts.refused(this.line.listener, reason);
         }
-        written
+        this.line.unless_cut(written, cx)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
+        let this = self.get_mut();
+        let flushed = match &mut this.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Stream::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
             Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        };
+        this.line.unless_cut(flushed, cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

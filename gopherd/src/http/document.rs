@@ -5,10 +5,10 @@ use crate::feature::{FeatureConfig, Wanted, native_document};
 use crate::manager::{Changed, FeatureView, StateName, SubProbeView};
 use gopher_api::{
     Applied, Cost, ParamDocument, ParamType, ProbeConfig, ProbeDocument, ProbeItem, ProbeState,
-    ScopeDocument, Status, SubProbeItem, SubProbeState, SubProbeStatus, TableDocument, Targets,
+    ScopeDocument, Status, SubProbeItem, SubProbeState, SubProbeStatus, TableDocument, Targets, TriggerDocument,
 };
 use probe_core::params::TextRule;
-use probe_core::{Column, ParamKind, ParamSpec, ScopeUse, SubProbe, Table};
+use probe_core::{Column, ParamKind, ParamSpec, ScopeUse, SubProbe, Table, Trigger};
 use probe_kit::bpf::meter::OwnerCost;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -138,6 +138,7 @@ pub(super) fn item(view: &FeatureView, beside: Beside) -> ProbeItem {
         sub_probes: descriptor.sub_probes.iter().map(|sub| sub_probe(view, sub)).collect(),
         params: descriptor.params.iter().map(|spec| param(spec)).collect(),
         tables: descriptor.tables.iter().map(|table| self::table(table)).collect(),
+        events: descriptor.triggers.iter().map(trigger).collect(),
         targets: beside.targets,
         series: beside.series,
         samples: view.gauges.samples.load(Ordering::Relaxed),
@@ -153,6 +154,14 @@ fn table(table: &Table) -> TableDocument {
         sub_probe: table.sub_probe.to_owned(),
         labels: table.keys.iter().chain(table.labels).map(|&label| label.to_owned()).collect(),
         metrics: table.columns.iter().map(metric).collect(),
+    }
+}
+
+fn trigger(trigger: &Trigger) -> TriggerDocument {
+    TriggerDocument {
+        metric: format!("{}_{}", trigger.table.entity, trigger.metric),
+        when: trigger.condition(),
+        severity: trigger.severity.text().to_owned(),
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `/api/v1/probes:apply` | POST | `native/apply` |
 //! | `/api/v1/probes:save` | POST | `native/daemon` |
 //! | `/api/v1/targets` | GET | `native/targets` |
+//! | `/api/v1/events` | GET | `native/events` |
 //! | `/api/v1/capabilities` | GET | `native/host` |
 //! | `/api/v1/log-level` | GET PUT | `native/daemon` |
 //! | `/api/v1/openapi.json` | GET | `openapi` |

@@ -102,6 +102,7 @@ pub(super) enum ApplyErrors {
         native::daemon::log_level,
         native::daemon::set_log_level,
         native::targets::get,
+        native::events::get,
         native::host::capabilities,
         get,
         metrics::configured,

@@ -3,6 +3,7 @@
 
 use super::sending::Sending;
 use crate::access::Access;
+use crate::events::Live;
 use crate::manager::Handle;
 use crate::readiness::Readiness;
 use actix_web::web::Bytes;
@@ -104,6 +105,8 @@ pub struct Parts {
     pub targets: Arc<dyn Targets>,
     /// The container runtimes.
     pub runtimes: Arc<dyn ContainerRuntimes>,
+    /// The live stream of events.
+    pub live: Arc<Live>,
     /// Whether the daemon is ready, and what is wrong with it.
     pub readiness: Readiness,
     /// Writes probes.init.

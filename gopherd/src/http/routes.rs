@@ -29,7 +29,7 @@ async fn not_found(door: Door) -> Result<HttpResponse, Refusal> {
 
 /// What the REST listener and the unix socket answer.
 pub fn rest(parts: web::Data<Parts>) -> impl FnOnce(&mut ServiceConfig) {
-    use native::{apply, daemon, host, probes, targets};
+    use native::{apply, daemon, events, host, probes, targets};
     let native_at = |path: &str, allow| resource(path, Door::Native, allow);
     move |config| {
         config
@@ -46,6 +46,7 @@ pub fn rest(parts: web::Data<Parts>) -> impl FnOnce(&mut ServiceConfig) {
                     .route(web::delete().to(probes::delete)),
             )
             .service(native_at("/api/v1/targets", "GET, HEAD").route(get().to(targets::get)))
+            .service(native_at("/api/v1/events", "GET, HEAD").route(get().to(events::get)))
             .service(native_at("/api/v1/capabilities", "GET, HEAD").route(get().to(host::capabilities)))
             .service(
                 native_at("/api/v1/log-level", "GET, HEAD, PUT")

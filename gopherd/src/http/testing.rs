@@ -230,6 +230,7 @@ pub(crate) fn parts_with(start_deadline: Duration, saved: Result<Saved, SaveErro
         metrics: Arc::<Beside>::clone(&beside),
         targets: Arc::<Beside>::clone(&beside),
         runtimes: Arc::<Beside>::clone(&beside),
+        live: Arc::default(),
         readiness,
         saver: Arc::<Beside>::clone(&beside),
         log_level: beside,

@@ -1,5 +1,5 @@
-//! The thread between probes and store: each batch gets its labels and goes into the store, and what ends a
-//! report period is told to the metric channels.
+//! The thread between probes and store: each batch gets its labels and goes into the store and past the triggers of
+//! events, and what ends a report period is told to the metric channels.
 //!
 //! Owns the queue's receiving end and the count of what did not get through. Leaves labels to
 //! [`SubjectLabels`], values to the store and files to the channels.
@@ -10,6 +10,7 @@ mod pod_labels;
 pub use labels::SubjectLabels;
 pub use pod_labels::PodLabels;
 
+use crate::events::Watch;
 use crate::manager::Views;
 use crate::selfmetrics::SelfMetrics;
 use crate::store::{Labels, Store};
@@ -47,6 +48,8 @@ pub struct Pipeline {
     pub own: Arc<SelfMetrics>,
     /// The features, for the report period of each.
     pub views: Views,
+    /// Looks for what is abnormal.
+    pub events: Watch,
     /// The metric channels.
     pub on_period: OnPeriod,
 }
@@ -63,7 +66,7 @@ impl Pipeline {
         std::thread::Builder::new().name("pipeline".into()).spawn(move || self.run())
     }
 
-    fn run(self) {
+    fn run(mut self) {
         let mut next_check = Instant::now() + SILENCE_CHECK;
         loop {
             match self.deliveries.recv_timeout(next_check.saturating_duration_since(Instant::now())) {
@@ -79,16 +82,21 @@ impl Pipeline {
         }
     }
 
-    fn take(&self, delivery: &Delivery) {
+    fn take(&mut self, delivery: &Delivery) {
         let Delivery { feature, run, batch, .. } = delivery;
         let ingested = self.store.ingest(feature, *run, batch, &*self.labels);
         self.own.count_batch(feature, batch, &ingested);
-        if batch.close.is_some() && !ingested.late {
+        if ingested.late {
+            return;
+        }
+        self.events.batch(feature, *run, batch, &*self.labels);
+        if batch.close.is_some() {
             (self.on_period)(feature);
         }
     }
 
-    fn expire(&self, now: Instant) {
+    fn expire(&mut self, now: Instant) {
+        self.events.sweep(&*self.labels);
         for view in self.views.all() {
             let Some(config) = &view.config else { continue };
             if self.store.expire(view.descriptor.name, config.params.report_period(), now) {

@@ -1,6 +1,6 @@
 //! Descriptor to Markdown: a probe's README and its part of the metric reference.
 
-use crate::{Descriptor, Kind, ParamKind, ScopeUse, Table};
+use crate::{Descriptor, Kind, ParamKind, ScopeUse, Table, Trigger};
 use std::fmt::Write as _;
 
 /// The README of a probe's folder.
@@ -43,6 +43,31 @@ pub fn readme(probe: &Descriptor) -> String {
     }
     out.push('\n');
     out.push_str(&metrics(probe.tables, "##"));
+    out.push_str(&events(probe.triggers, "##"));
+    out
+}
+
+/// The events of a probe under a heading of `level`; nothing if it has none.
+pub fn events(triggers: &[Trigger], level: &str) -> String {
+    if triggers.is_empty() {
+        return String::new();
+    }
+    let mut out = format!(
+        "{level} Events\n\nWith `report_event` 1. A threshold of 0 is off.\n\n\
+         | metric | when | severity | text |\n|---|---|---|---|\n"
+    );
+    for trigger in triggers {
+        let _ = writeln!(
+            out,
+            "| `gala_gopher_{}_{}` | {} | {} | {} |",
+            trigger.table.entity,
+            trigger.metric,
+            trigger.condition(),
+            trigger.severity.text(),
+            trigger.text.en
+        );
+    }
+    out.push('\n');
     out
 }
 

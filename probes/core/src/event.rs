@@ -65,8 +65,8 @@ pub enum When {
     Told,
 }
 
-/// A text with `{name}` places, in both languages. A place takes the label of that name, an occurrence's argument of
-/// that name, or `value`.
+/// A text with `{name}` places, in both languages. A place takes the row's label of that name, an occurrence's argument
+/// of that name, `metric` or `entity`, or, of a watched value, `value` and `threshold`, both in the parameter's unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Text {
     /// English.
@@ -80,7 +80,8 @@ pub struct Text {
 pub struct Trigger {
     /// The table whose rows show it.
     pub table: &'static Table,
-    /// The column, the end of `Resource.metric`. Of [`When::Told`] it may be a name of no column.
+    /// The column, the end of `Resource.metric`; or `<column>_max` of a histogram, its largest value of the last period.
+    /// Of [`When::Told`] it may be a name of no column.
     pub metric: &'static str,
     /// When.
     pub when: When,
@@ -107,4 +108,18 @@ pub struct Occurrence {
     pub args: Vec<(&'static str, Label)>,
     /// When it happened.
     pub at: std::time::SystemTime,
+}
+
+impl Trigger {
+    /// When it fires, as a sentence's end for people: `above res_upper_thr (%)`.
+    pub fn condition(&self) -> String {
+        let named = |spec: &ParamSpec| format!("`{}` ({})", spec.key, spec.unit);
+        match self.when {
+            When::Above { threshold, .. } => format!("above {}", named(threshold)),
+            When::FreeBelow { threshold } => format!("below 100 − {}", named(threshold)),
+            When::GrewBy { threshold, .. } => format!("grew by more than {} in a period", named(threshold)),
+            When::Grew => "grew in a period".to_owned(),
+            When::Told => "each time".to_owned(),
+        }
+    }
 }

@@ -7,6 +7,7 @@
 //! `make bench` runs it after the benches of functions; `BENCH=short` is the one-minute form.
 
 mod containers;
+mod events;
 mod flood;
 mod functions;
 mod keepalive;
@@ -43,7 +44,7 @@ impl Length {
 /// A part of the run, and what does it.
 type Part = (&'static str, fn(Length, &mut Report));
 
-const PARTS: [Part; 12] = [
+const PARTS: &[Part] = &[
     ("functions", functions::measure),
     ("latency", latency::measure),
     ("scrape", scrape::measure),
@@ -55,6 +56,7 @@ const PARTS: [Part; 12] = [
     ("tcp load", tcp_load::measure),
     ("socket", socket::measure),
     ("tracker", tracker::measure),
+    ("events", events::measure),
 ];
 
 fn main() -> ExitCode {

@@ -38,6 +38,10 @@ pub(in crate::ctl) fn explain(look: &Look, item: &ProbeItem, document: &ProbeDoc
         heading(look, &mut out, "Tables");
         out += &tables(look, item);
     }
+    if !item.events.is_empty() {
+        heading(look, &mut out, "Events (with report_event 1; a threshold of 0 is off)");
+        out += &events(look, item);
+    }
     out
 }
 
@@ -276,6 +280,14 @@ fn tables(look: &Look, item: &ProbeItem) -> String {
         let sub = if table.sub_probe.is_empty() { units::UNKNOWN } else { &table.sub_probe };
         let metrics = table.metrics.len().to_string();
         vec![Cell::new(&table.name), Cell::new(sub), Cell::new(metrics), Cell::new(table.labels.join(" "))]
+    });
+    whole(look, &columns, rows.collect())
+}
+
+fn events(look: &Look, item: &ProbeItem) -> String {
+    let columns = [Column::Text("METRIC"), Column::Text("WHEN"), Column::Text("SEVERITY")];
+    let rows = item.events.iter().map(|event| {
+        vec![Cell::new(&event.metric), Cell::new(event.when.replace('`', "")), Cell::new(&event.severity)]
     });
     whole(look, &columns, rows.collect())
 }

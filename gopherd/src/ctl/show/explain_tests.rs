@@ -1,7 +1,7 @@
 //! What is explained, and what is advised in which state.
 
 use super::*;
-use gopher_api::{Cost, ParamType, ProbeConfig, Status, SubProbeItem, SubProbeStatus, TableDocument};
+use gopher_api::{Cost, ParamType, ProbeConfig, Status, SubProbeItem, SubProbeStatus, TableDocument, TriggerDocument};
 use std::collections::BTreeMap;
 
 fn sub(name: &str, missing: &[&str], needs_scope: bool) -> SubProbeItem {
@@ -47,6 +47,11 @@ fn item() -> ProbeItem {
             sub_probe: "tcp_rtt".into(),
             labels: vec!["client_ip".into()],
             metrics: vec!["tcp_link_srtt".into()],
+        }],
+        events: vec![TriggerDocument {
+            metric: "tcp_link_srtt_max".into(),
+            when: "above `latency_thr` (ms)".into(),
+            severity: "WARN".into(),
         }],
         targets: Targets::default(),
         series: 7,

@@ -2,12 +2,14 @@
 //! acts on a terminal.
 
 mod changes;
+mod events;
 mod explain;
 mod host;
 mod list;
 mod targets;
 
 pub(super) use changes::{applied, would_change};
+pub(super) use events::event;
 pub(super) use explain::explain;
 pub(super) use host::{capabilities, ready};
 pub(super) use list::list;

@@ -14,6 +14,7 @@ pub(in crate::ctl) fn item(feature: &str, state: ProbeState, samples: u64, cpu_n
         sub_probes: Vec::new(),
         params: Vec::new(),
         tables: Vec::new(),
+        events: Vec::new(),
         targets: Targets::default(),
         series: samples / 2,
         samples,

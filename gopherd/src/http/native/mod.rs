@@ -2,6 +2,7 @@
 
 pub(super) mod apply;
 pub(super) mod daemon;
+pub(super) mod events;
 pub(super) mod host;
 mod precondition;
 pub(super) mod probes;

@@ -46,7 +46,7 @@ async fn what_is_no_url_is_not_found_at_the_door_that_it_belongs_to() {
         ("GET", "/api/", NO_URL),
         ("GET", "/api/v1", NO_URL),
         ("GET", "/api/v2/probes", NO_URL),
-        ("GET", "/api/v1/events", NO_URL),
+        ("GET", "/api/v1/event", NO_URL),
         ("GET", "/api/v1/probes/", NO_URL),
         ("GET", "/api/v1/probes/tcp/x", NO_URL),
         ("POST", "/api/v1/probes:explode", NO_URL),

@@ -19,6 +19,7 @@ mod nic;
 mod proc;
 mod rtnl;
 mod stuck;
+mod triggers;
 
 use crate::params::params;
 use blind::Blind;
@@ -70,7 +71,7 @@ pub(crate) static DESCRIPTOR: Descriptor = Descriptor {
         host::HostRow::TABLE,
         con::SystemConIo::TABLE,
     ],
-    triggers: &[],
+    triggers: triggers::TRIGGERS,
     needs: needs::NEEDS,
     build: Some(|env| Box::new(Polled(Baseinfo::new(env)))),
 };

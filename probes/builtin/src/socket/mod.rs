@@ -15,6 +15,7 @@ mod tables;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod triggers;
 mod udp;
 
 probe_kit::bpf_object!("socket");
@@ -45,7 +46,7 @@ pub(crate) static DESCRIPTOR: Descriptor = Descriptor {
     scope: ScopeUse::Processes,
     params: params![CLUSTER_IP_BACKEND, RINGBUF_MAP_SIZE],
     tables: &[tables::EndpointTcp::TABLE, tables::EndpointUdp::TABLE],
-    triggers: &[],
+    triggers: triggers::TRIGGERS,
     needs: jobs::NEEDS,
     build: Some(|env| Box::new(probe::Socket::new(env))),
 };

@@ -13,6 +13,7 @@ mod probe;
 mod series;
 mod tables;
 mod totals;
+mod triggers;
 
 probe_kit::bpf_object!("tcp");
 
@@ -37,7 +38,7 @@ pub(crate) static DESCRIPTOR: Descriptor = Descriptor {
     scope: ScopeUse::Processes,
     params: params![SAMPLE_PERIOD, CLUSTER_IP_BACKEND, REPORT_CPORT, RINGBUF_MAP_SIZE, DEV_NAME],
     tables: &[tables::TcpLink::TABLE, tables::FlowPerf::TABLE],
-    triggers: &[],
+    triggers: triggers::TRIGGERS,
     needs: NEEDS,
     build: Some(|env| Box::new(probe::Tcp::new(env))),
 };

@@ -103,7 +103,9 @@ fn the_metric_reference_has_every_table() {
     );
     for probe in REGISTRY {
         let _ = writeln!(out, "\n## {}\n\n{}\n", probe.name, probe.summary);
-        out.push_str(docs::metrics(probe.tables, "###").trim_end());
+        out.push_str(&docs::metrics(probe.tables, "###"));
+        out.push_str(&docs::events(probe.triggers, "###"));
+        out.truncate(out.trim_end().len());
         out.push('\n');
     }
     ensure(&workspace().join("probes/builtin/METRICS.md"), &out);
