@@ -34,7 +34,7 @@ pub(super) enum Settings {
 
 impl Settings {
     /// The sink's name: of its cursor, in the metrics, for `gopher-ctl`.
-    pub fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         match self {
             #[cfg(feature = "kafka")]
             Self::Kafka(_) => "kafka",
@@ -42,7 +42,7 @@ impl Settings {
         }
     }
 
-    pub fn route(&self) -> Route {
+    pub(super) fn route(&self) -> Route {
         match self {
             #[cfg(feature = "kafka")]
             Self::Kafka(_) => Route::Kafka,
@@ -51,7 +51,7 @@ impl Settings {
     }
 
     /// `when_full` holds for Kafka. A webhook never keeps anybody waiting: whoever runs it may be gone for good.
-    pub fn policy(&self, when_full: WhenFull) -> WhenFull {
+    pub(super) fn policy(&self, when_full: WhenFull) -> WhenFull {
         match self.route() {
             Route::Kafka => when_full,
             Route::Webhook => WhenFull::DropOldest,
@@ -71,7 +71,7 @@ impl Default for Wanted {
 }
 
 impl Wanted {
-    pub fn of(config: &Config) -> Self {
+    pub(super) fn of(config: &Config) -> Self {
         let channels = [&config.event.out_channel, &config.meta.out_channel];
         let folders = [config.event_dir(), config.meta_dir()];
         let mut wanted = Self { when_full: config.spool.when_full, ..Self::default() };

@@ -34,7 +34,7 @@ pub(super) struct CursorFile {
 
 impl CursorFile {
     /// Opens or makes the file of `sink`. What it held, if that can be read.
-    pub fn open(folder: &Path, sink: &str) -> io::Result<(Self, Option<Kept>)> {
+    pub(super) fn open(folder: &Path, sink: &str) -> io::Result<(Self, Option<Kept>)> {
         let path = folder.join(format!("{sink}{SUFFIX}"));
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(MODE).open(path)?;
@@ -51,7 +51,7 @@ impl CursorFile {
     }
 
     /// Writes `kept` if it is news.
-    pub fn store(&mut self, kept: Kept) -> io::Result<()> {
+    pub(super) fn store(&mut self, kept: Kept) -> io::Result<()> {
         if self.stored == Some(kept) {
             return Ok(());
         }

@@ -63,15 +63,15 @@ pub(super) struct Position {
 }
 
 impl Position {
-    pub const BYTES: usize = 16 + 8 * ROUTES;
+    pub(super) const BYTES: usize = 16 + 8 * ROUTES;
 
     /// Records of `route` before it.
-    pub fn of(&self, route: Route) -> u64 {
+    pub(super) fn of(&self, route: Route) -> u64 {
         self.totals[route as usize]
     }
 
     /// The place behind a record.
-    pub fn after(&self, seq: u64, routes: Routes, bytes: usize) -> Self {
+    pub(super) fn after(&self, seq: u64, routes: Routes, bytes: usize) -> Self {
         let mut totals = self.totals;
         for route in Route::ALL.into_iter().filter(|route| routes.has(*route)) {
             totals[route as usize] += 1;
@@ -79,13 +79,13 @@ impl Position {
         Self { offset: self.offset + bytes as u64, seq, totals }
     }
 
-    pub fn write(&self, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
         for number in [self.offset, self.seq].into_iter().chain(self.totals) {
             out.extend_from_slice(&number.to_le_bytes());
         }
     }
 
-    pub fn read(bytes: &[u8; Self::BYTES]) -> Self {
+    pub(super) fn read(bytes: &[u8; Self::BYTES]) -> Self {
         let mut numbers = [0; 2 + ROUTES];
         for (number, bytes) in numbers.iter_mut().zip(bytes.chunks_exact(8)) {
             *number = u64::from_le_bytes(bytes.try_into().unwrap_or_default());

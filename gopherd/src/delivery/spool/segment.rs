@@ -32,7 +32,7 @@ pub(super) struct Segment {
 
 impl Segment {
     /// Makes the file that begins at `before`. Nothing stays behind if that fails.
-    pub fn create(folder: &Path, before: Position) -> io::Result<Self> {
+    pub(super) fn create(folder: &Path, before: Position) -> io::Result<Self> {
         let path = folder.join(format!("{:020}{SUFFIX}", before.offset));
         // A file of this name can only be one that held no record.
         let mut options = OpenOptions::new();
@@ -46,7 +46,7 @@ impl Segment {
 
     /// What there is in `folder`, oldest first, and the number of files that are no segments any more; those are
     /// removed.
-    pub fn find(folder: &Path) -> io::Result<(Vec<Self>, u64)> {
+    pub(super) fn find(folder: &Path) -> io::Result<(Vec<Self>, u64)> {
         let (mut found, mut damaged) = (Vec::new(), 0);
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
@@ -87,23 +87,23 @@ impl Segment {
     }
 
     /// The position behind its last record.
-    pub fn end_offset(&self) -> u64 {
+    pub(super) fn end_offset(&self) -> u64 {
         self.before.offset + self.length
     }
 
     /// Bytes that it is counted with.
-    pub fn cost(&self) -> u64 {
+    pub(super) fn cost(&self) -> u64 {
         (HEAD as u64 + self.length).next_multiple_of(BLOCK)
     }
 
     /// Reads from the place `offset` of the log, at most to its end; how many bytes.
-    pub fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
         read_at(&self.file, self.before.offset, self.length, offset, into)
     }
 
     /// Cuts what is behind its last whole record off, and tells where that is and how many damaged records are before.
     /// For the youngest one, which its writer may have been killed in.
-    pub fn mend(&mut self) -> io::Result<(Position, u64)> {
+    pub(super) fn mend(&mut self) -> io::Result<(Position, u64)> {
         let mut bytes = vec![0; usize::try_from(self.length).map_err(io::Error::other)?];
         let got = self.read_at(self.before.offset, &mut bytes)?;
         let (mut position, mut damaged, mut damaged_before) = (self.before, 0, 0);

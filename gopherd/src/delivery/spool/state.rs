@@ -28,7 +28,7 @@ pub(super) struct Sink {
 
 impl Sink {
     /// Counts what is lost, less what is counted already.
-    pub fn lose(&mut self, loss: Loss, count: u64) -> u64 {
+    pub(super) fn lose(&mut self, loss: Loss, count: u64) -> u64 {
         let known = self.already.min(count);
         self.already -= known;
         self.account.lose(loss, count - known);
@@ -70,16 +70,16 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub fn new(state: State, max_bytes: u64) -> Self {
+    pub(super) fn new(state: State, max_bytes: u64) -> Self {
         Self { state: Mutex::new(state), max_bytes, ..Self::default() }
     }
 
-    pub fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes what [`State::release`] let go of, and tells whoever waits for room.
-    pub fn remove(&self, released: Vec<PathBuf>) {
+    pub(super) fn remove(&self, released: Vec<PathBuf>) {
         for path in &released {
             if let Err(error) = std::fs::remove_file(path) {
                 tracing::warn!(file = %path.display(), %error, "a segment of the spool stays until the next start");
@@ -108,17 +108,17 @@ pub struct SinkStatus {
 
 impl State {
     /// Bytes on disk.
-    pub fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.segments.iter().map(Segment::cost).sum()
     }
 
     /// Where the log begins.
-    pub fn start(&self) -> Position {
+    pub(super) fn start(&self) -> Position {
         self.segments.front().map_or(self.end, |first| first.before)
     }
 
     /// Takes over how far `sink` is, and lets go of segments that everybody has passed.
-    pub fn settle(&mut self, sink: &str, kept: Kept) -> Vec<PathBuf> {
+    pub(super) fn settle(&mut self, sink: &str, kept: Kept) -> Vec<PathBuf> {
         if let Some(sink) = self.sinks.get_mut(sink)
             && sink.kept != kept
         {
@@ -128,7 +128,7 @@ impl State {
     }
 
     /// Segments that every cursor has passed. The youngest stays.
-    pub fn release(&mut self) -> Vec<PathBuf> {
+    pub(super) fn release(&mut self) -> Vec<PathBuf> {
         let slowest = self.sinks.values().map(|sink| sink.kept.done.offset).min().unwrap_or(u64::MAX);
         let mut released = Vec::new();
         while self.segments.get(1).is_some_and(|next| next.before.offset <= slowest) {
@@ -138,7 +138,7 @@ impl State {
     }
 
     /// A reader of `sink` begins anew at its cursor, or where the log begins now.
-    pub fn resume(&mut self, name: &str) -> Option<Kept> {
+    pub(super) fn resume(&mut self, name: &str) -> Option<Kept> {
         let start = self.start();
         let sink = self.sinks.get_mut(name)?;
         sink.already = sink.kept.counted;
@@ -153,7 +153,7 @@ impl State {
     }
 
     /// Gives up what waits for `sink`; how many messages.
-    pub fn discard(&mut self, name: &str, loss: Loss) -> Option<u64> {
+    pub(super) fn discard(&mut self, name: &str, loss: Loss) -> Option<u64> {
         let end = self.end;
         let sink = self.sinks.get_mut(name)?;
         let waiting = waiting(&end, sink);
@@ -164,20 +164,20 @@ impl State {
     }
 
     /// A message for `routes` is lost before it is on the log.
-    pub fn lose(&self, routes: Routes, loss: Loss) {
+    pub(super) fn lose(&self, routes: Routes, loss: Loss) {
         for sink in self.sinks.values().filter(|sink| routes.has(sink.route)) {
             sink.account.lose(loss, 1);
         }
     }
 
     /// Whether a sink that has not passed the oldest segment wants the writer to wait.
-    pub fn must_wait(&self) -> bool {
+    pub(super) fn must_wait(&self) -> bool {
         let end = self.segments.get(1).map_or(self.end.offset, |next| next.before.offset);
         let behind = |sink: &&Sink| sink.kept.done.offset < end && waiting(&self.end, sink) > 0;
         self.sinks.values().filter(behind).any(|sink| sink.policy == WhenFull::Block)
     }
 
-    pub fn status(&self, name: &str) -> Option<SinkStatus> {
+    pub(super) fn status(&self, name: &str) -> Option<SinkStatus> {
         let sink = self.sinks.get(name)?;
         let records = waiting(&self.end, sink);
         let done = sink.kept.done;

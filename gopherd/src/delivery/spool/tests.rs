@@ -152,7 +152,11 @@ fn a_sink_that_has_never_settled_anything_finds_everything_after_a_kill() {
     let spool = open(folder.path(), &[kafka(), sink("late", Route::Kafka, WhenFull::DropOldest)]);
     append(&spool, 6..=6, to_kafka(), 10);
     assert_eq!(drain(&mut spool.reader("kafka").expect("known")), [1, 2, 3, 4, 5, 6]);
-    assert_eq!(drain(&mut spool.reader("late").expect("known")), [6], "what was accepted before is not for it");
+    assert_eq!(
+        drain(&mut spool.reader("late").expect("known")),
+        [6],
+        "what was accepted before is not for it"
+    );
 }
 
 #[test]

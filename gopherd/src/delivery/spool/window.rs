@@ -30,17 +30,17 @@ pub(super) struct Window {
 
 impl Window {
     /// Nothing taken behind `done`.
-    pub fn at(done: Position, first: Ticket) -> Self {
+    pub(super) fn at(done: Position, first: Ticket) -> Self {
         Self { done, first, ..Self::default() }
     }
 
     /// The name of the next entry.
-    pub fn next(&self) -> Ticket {
+    pub(super) fn next(&self) -> Ticket {
         self.first + self.entries.len() as u64
     }
 
     /// A record was taken that somebody will settle.
-    pub fn take(&mut self, after: Position, at_ms: u64) -> Ticket {
+    pub(super) fn take(&mut self, after: Position, at_ms: u64) -> Ticket {
         let ticket = self.next();
         self.entries.push_back(Entry { after, at_ms, settled: false, counted: 0 });
         self.unsettled += 1;
@@ -48,7 +48,7 @@ impl Window {
     }
 
     /// Nothing to wait for up to `after`: of another way, or lost, `counted` of them counted.
-    pub fn pass(&mut self, after: Position, counted: u64) {
+    pub(super) fn pass(&mut self, after: Position, counted: u64) {
         self.counted += counted;
         match self.entries.back_mut() {
             Some(last) if last.settled => {
@@ -61,7 +61,7 @@ impl Window {
     }
 
     /// A record is delivered or given up. Says whether it was waited for.
-    pub fn settle(&mut self, ticket: Ticket) -> bool {
+    pub(super) fn settle(&mut self, ticket: Ticket) -> bool {
         let at = ticket.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
         match at.and_then(|at| self.entries.get_mut(at)) {
             Some(entry) if !entry.settled => {
@@ -74,7 +74,7 @@ impl Window {
     }
 
     /// Moves over the settled front.
-    pub fn advance(&mut self) -> Kept {
+    pub(super) fn advance(&mut self) -> Kept {
         while let Some(entry) = self.entries.front().copied().filter(|entry| entry.settled) {
             self.done = entry.after;
             self.first += 1;
@@ -85,23 +85,17 @@ impl Window {
     }
 
     /// Records that are not settled.
-    pub fn unsettled(&self) -> usize {
+    pub(super) fn unsettled(&self) -> usize {
         self.unsettled
     }
 
     /// When the first record that is not settled happened.
-    pub fn oldest_ms(&self) -> Option<u64> {
+    pub(super) fn oldest_ms(&self) -> Option<u64> {
         self.entries.iter().find(|entry| !entry.settled).map(|entry| entry.at_ms)
     }
 
-    /// Of those up to the place `offset`, the ones that are not settled: whoever gives the window up loses them.
-    pub fn unsettled_before(&self, offset: u64) -> u64 {
-        let gone = self.entries.iter().filter(|entry| !entry.settled && entry.after.offset <= offset);
-        gone.count() as u64
-    }
-
     /// Its cursor.
-    pub fn done(&self) -> Position {
+    pub(super) fn done(&self) -> Position {
         self.done
     }
 }
@@ -135,7 +129,6 @@ mod tests {
         let ticket = window.take(at(1), 0);
         window.pass(at(5), 4);
         assert_eq!(window.advance(), Kept { done: at(0), counted: 4 });
-        assert_eq!((window.unsettled_before(0), window.unsettled_before(1)), (0, 1));
         window.settle(ticket);
         assert_eq!(window.advance(), Kept { done: at(5), counted: 0 });
     }
