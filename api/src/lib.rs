@@ -14,6 +14,7 @@ mod list;
 mod probe;
 mod problem;
 mod saved;
+mod spool;
 mod target;
 
 pub use apply::{Applied, ApplyRequest, ApplyResult};
@@ -34,4 +35,5 @@ pub use list::{
 pub use probe::{Cost, ProbeDocument, ProbeState, Status, SubProbeState, SubProbeStatus, Targets};
 pub use problem::{Fault, Problem};
 pub use saved::{SaveRequest, Saved};
+pub use spool::{PurgeRequest, Purged, SpoolDocument, SpoolSink};
 pub use target::{ContainerTarget, Target, TargetPage, Verdict};

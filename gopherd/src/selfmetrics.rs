@@ -6,11 +6,13 @@
 mod bpf;
 mod containers;
 mod events;
+mod delivery;
 mod process;
 
 use crate::access::Counts;
 use crate::containers::{Registry as Containers, Runtimes};
 use crate::events::Shown as Events;
+use crate::delivery::Delivery;
 use crate::expose::Format;
 use crate::scope::TrackerCounts;
 use crate::sinks::SinkCounts;
@@ -18,6 +20,7 @@ use crate::store::{Ingested, Store};
 use bpf::BpfMetrics;
 use containers::ContainerMetrics;
 use events::EventMetrics;
+use delivery::DeliveryMetrics;
 use probe_core::Batch;
 use probe_kit::link::{Gauges, IN_FLIGHT};
 use process::ProcessMetrics;
@@ -57,6 +60,7 @@ pub struct SelfMetrics {
     containers: ContainerMetrics,
     bpf: BpfMetrics,
     events: EventMetrics,
+    delivery: DeliveryMetrics,
     http_refused: IntCounterVec,
     certificate_expiry: IntGaugeVec,
     process: ProcessMetrics,
@@ -69,6 +73,7 @@ struct Sources {
     sinks: Vec<(&'static str, Arc<SinkCounts>)>,
     containers: Option<(Containers, Runtimes)>,
     events: Option<Events>,
+    delivery: Option<Delivery>,
 }
 
 fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: Result<C>) -> Result<C> {
@@ -114,7 +119,7 @@ impl SelfMetrics {
             lost: counters(
                 "gopherd_lost_total",
                 "What was lost, in units of its stage: things a probe could not read, events of processes, batches \
-                 before the pipeline, rows in the store, lines in a sink.",
+                 before the pipeline, rows in the store, lines in a sink, events and metadata in delivery.",
                 &["stage", "owner", "reason"],
             )?,
             queue_length: gauges("gopherd_queue_length", "What waits in the queue now.", &["queue"])?,
@@ -156,6 +161,7 @@ impl SelfMetrics {
             containers: ContainerMetrics::new(&registry)?,
             bpf: BpfMetrics::new(&registry)?,
             events: EventMetrics::new(&registry)?,
+            delivery: DeliveryMetrics::new(&registry)?,
             http_refused: counters(
                 "gopherd_http_refused_total",
                 "Requests and connections that were refused, before anything was done about them.",
@@ -195,6 +201,11 @@ impl SelfMetrics {
     /// From now on shows what became of events, and the live stream.
     pub fn watch_events(&self, events: Events) {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).events = Some(events);
+    }
+
+    /// From now on shows what waits to be delivered, and what became of it.
+    pub fn watch_delivery(&self, delivery: Delivery) {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).delivery = Some(delivery);
     }
 
     /// The probe is in `state` now, which is one of `states`.
@@ -275,6 +286,9 @@ impl SelfMetrics {
         if let Some(events) = &sources.events {
             self.read_events(events);
         }
+        if let Some(delivery) = &sources.delivery {
+            self.delivery.read(delivery, self);
+        }
         drop(sources);
         let mut lost = BTreeMap::new();
         for metric in self.lost.collect().iter().flat_map(|family| family.get_metric()) {
@@ -308,6 +322,9 @@ impl SelfMetrics {
         }
         if let Some(events) = &sources.events {
             self.read_events(events);
+        }
+        if let Some(delivery) = &sources.delivery {
+            self.delivery.read(delivery, self);
         }
         for feature in store.stats().features {
             self.series.with_label_values(&[feature.feature]).set(gauge(feature.series));

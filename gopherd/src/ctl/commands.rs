@@ -27,6 +27,7 @@ pub(super) async fn run(client: &Client, command: Command, page: &mut Page<'_>) 
         Command::Top(args) => top::top(client, &args, page).await,
         Command::Events(args) => events::events(client, &args, page).await,
         Command::Capabilities => capabilities(client, page).await,
+        Command::Spool { command } => return super::spool::spool(client, command, page).await,
         Command::CheckConfig { config, probes_init } => {
             return check_config(config.as_deref(), probes_init, page);
         }

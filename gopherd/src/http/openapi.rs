@@ -103,6 +103,8 @@ pub(super) enum ApplyErrors {
         native::daemon::set_log_level,
         native::targets::get,
         native::events::get,
+        native::spool::get,
+        native::spool::purge,
         native::host::capabilities,
         get,
         metrics::configured,

@@ -7,6 +7,7 @@
 //! `make bench` runs it after the benches of functions; `BENCH=short` is the one-minute form.
 
 mod containers;
+mod delivery;
 mod events;
 mod flood;
 mod functions;
@@ -57,6 +58,7 @@ const PARTS: &[Part] = &[
     ("socket", socket::measure),
     ("tracker", tracker::measure),
     ("events", events::measure),
+    ("delivery", delivery::measure),
 ];
 
 fn main() -> ExitCode {
@@ -71,7 +73,7 @@ fn main() -> ExitCode {
     // As with criterion, words choose parts by name: `cargo bench --bench process -- table`.
     let words: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let chosen = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
-    for (name, part) in PARTS.into_iter().filter(|(name, _)| chosen(name)) {
+    for (name, part) in PARTS.iter().filter(|(name, _)| chosen(name)) {
         eprintln!("measuring: {name}");
         // The harness panics with the reason; the other parts are still worth having.
         if catch_unwind(AssertUnwindSafe(|| part(length, &mut report))).is_err() {

@@ -6,6 +6,7 @@ mod events;
 mod explain;
 mod host;
 mod list;
+mod spool;
 mod targets;
 
 pub(super) use changes::{applied, would_change};
@@ -13,6 +14,7 @@ pub(super) use events::event;
 pub(super) use explain::explain;
 pub(super) use host::{capabilities, ready};
 pub(super) use list::list;
+pub(super) use spool::{purged, spool};
 pub(super) use targets::targets;
 
 use super::look::{Look, Tone};

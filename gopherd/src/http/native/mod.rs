@@ -6,6 +6,7 @@ pub(super) mod events;
 pub(super) mod host;
 mod precondition;
 pub(super) mod probes;
+pub(super) mod spool;
 pub(super) mod targets;
 
 use super::body::media_type;
