@@ -14,7 +14,6 @@ mod engine;
 mod entity;
 mod judge;
 mod live;
-mod numbering;
 mod suppress;
 mod teller;
 mod text;
@@ -25,7 +24,6 @@ pub use document::{Style, Writer};
 pub use engine::{Circumstances, Engine, Event, Tell, What, is_watchable};
 pub use entity::{MAX_LEN, entity_id};
 pub use live::{CAPACITY, Entry, Figures, Filter, Follower, Live, MAX_FOLLOWERS, Part, Place};
-pub use numbering::Numbering;
 pub use watch::{QUEUE, Watch};
 
 use crate::config::{Config, DescLanguage};
