@@ -68,7 +68,9 @@ fn a_full_file_system_is_told_once_everywhere_alike_and_its_end_too() {
     let mut program = command(built("gopher-ctl"));
     program.arg("--socket").arg(setup.socket_path()).args(["events", "--follow", "--entity", "fs"]);
     let _following = Background::start(program, &setup.path("events.txt"));
-    eventually("gopher-ctl to follow", || (own_plain(&daemon, "gopherd_event_followers") == 2.0).then_some(()));
+    eventually("gopher-ctl to follow", || {
+        (own_plain(&daemon, "gopherd_event_followers") == 2.0).then_some(())
+    });
     baseinfo(&daemon, &["fs"], 80, &json!({}));
     let full = of("fs_UsePer", ":small:disk");
     let sent = stream.wait("the event", |sent| full(sent) && began(sent));

@@ -30,7 +30,8 @@ pub use host::{
     ReadyProblem, Support, TrackerState,
 };
 pub use list::{
-    ParamDocument, ParamType, ProbeItem, ProbeList, ScopeDocument, SubProbeItem, TableDocument, TriggerDocument,
+    ParamDocument, ParamType, ProbeItem, ProbeList, ScopeDocument, SubProbeItem, TableDocument,
+    TriggerDocument,
 };
 pub use probe::{Cost, ProbeDocument, ProbeState, Status, SubProbeState, SubProbeStatus, Targets};
 pub use problem::{Fault, Problem};

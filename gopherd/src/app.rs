@@ -24,8 +24,8 @@ use crate::signals::{Asked, Signals};
 use crate::startset::{Applied, StartSet, Target, apply};
 use crate::store::{self, Store};
 use crate::{
-    atomic, bpfcost, channels, check, config, events, feature, machine_id, privilege, scope, serving, startset, systemd,
-    world,
+    atomic, bpfcost, channels, check, config, events, feature, machine_id, privilege, scope, serving,
+    startset, systemd, world,
 };
 use anyhow::Context as _;
 use futures_util::FutureExt as _;

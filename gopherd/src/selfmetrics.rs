@@ -5,22 +5,22 @@
 
 mod bpf;
 mod containers;
-mod events;
 mod delivery;
+mod events;
 mod process;
 
 use crate::access::Counts;
 use crate::containers::{Registry as Containers, Runtimes};
-use crate::events::Shown as Events;
 use crate::delivery::Delivery;
+use crate::events::Shown as Events;
 use crate::expose::Format;
 use crate::scope::TrackerCounts;
 use crate::sinks::SinkCounts;
 use crate::store::{Ingested, Store};
 use bpf::BpfMetrics;
 use containers::ContainerMetrics;
-use events::EventMetrics;
 use delivery::DeliveryMetrics;
+use events::EventMetrics;
 use probe_core::Batch;
 use probe_kit::link::{Gauges, IN_FLIGHT};
 use process::ProcessMetrics;

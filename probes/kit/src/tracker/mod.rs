@@ -8,9 +8,7 @@ mod event;
 
 pub use event::{Change, Event};
 
-use crate::bpf::{
-    Bpf, Costs, Job, LoadError, ObjectSpec, Plan, Ring, ScopeMaps, Storage, Way, abi, cost, per_cpu,
-};
+use crate::bpf::{Bpf, Job, LoadError, ObjectSpec, Plan, Ring, ScopeMaps, Storage, Way, abi, cost, per_cpu};
 use crate::kernel::{AttachKind, Kernel, Requirement};
 use libbpf_rs::skel::Skel as _;
 use probe_core::{Capability, Need, SubProbes};
@@ -158,7 +156,7 @@ impl Tracker<'_, '_> {
     pub fn lost(&self) -> io::Result<Lost> {
         let object = self.bpf.skel().object();
         let ring_full = cost::lost(object, abi::GOPHER_LOST_RING)?;
-        let skipped = Costs::of(object, &[])?.recursion_misses().unwrap_or(0);
+        let skipped = cost::recursion_misses(object)?.unwrap_or(0);
         Ok(Lost { ring_full, skipped })
     }
 
@@ -174,11 +172,6 @@ impl Tracker<'_, '_> {
             names: sum(bpf::TRACKER_COMM)?,
             moves: sum(bpf::TRACKER_CGROUP)?,
         })
-    }
-
-    /// Bytes that it holds in the kernel, by the kernel's account.
-    pub fn memory(&self) -> io::Result<u64> {
-        Ok(Costs::of(self.bpf.skel().object(), &["gopher_scope", "gopher_modes"])?.memory_bytes)
     }
 
     /// What became of each program, for the kernel matrix.
