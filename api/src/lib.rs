@@ -28,7 +28,8 @@ pub use host::{
     Capabilities, ContainerRuntime, DaemonStatus, LogLevel, LogLevelDocument, Ready, ReadyProblem, Support,
 };
 pub use list::{
-    ParamDocument, ParamType, ProbeItem, ProbeList, ScopeDocument, SubProbeItem, TableDocument, TriggerDocument,
+    ParamDocument, ParamType, ProbeItem, ProbeList, ScopeDocument, SubProbeItem, TableDocument,
+    TriggerDocument,
 };
 pub use probe::{Cost, ProbeDocument, ProbeState, Status, SubProbeState, SubProbeStatus, Targets};
 pub use problem::{Fault, Problem};

@@ -22,7 +22,8 @@ use crate::signals::{Asked, Signals};
 use crate::startset::{Applied, StartSet, Target, apply};
 use crate::store::{self, Store};
 use crate::{
-    atomic, channels, check, config, events, feature, machine_id, privilege, serving, startset, systemd, world,
+    atomic, channels, check, config, events, feature, machine_id, privilege, serving, startset, systemd,
+    world,
 };
 use anyhow::Context as _;
 use futures_util::FutureExt as _;

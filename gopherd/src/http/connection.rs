@@ -81,7 +81,10 @@ impl Line {
     /// `written`, unless the connection was cut off.
     fn unless_cut<T>(&self, written: Poll<io::Result<T>>, cx: &Context<'_>) -> Poll<io::Result<T>> {
         if self.cut.get() {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client did not read in time")));
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the client did not read in time",
+            )));
         }
         if written.is_pending() {
             self.writer.replace(Some(cx.waker().clone()));

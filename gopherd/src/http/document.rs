@@ -5,7 +5,8 @@ use crate::feature::{FeatureConfig, Wanted, native_document};
 use crate::manager::{Changed, FeatureView, StateName, SubProbeView};
 use gopher_api::{
     Applied, Cost, ParamDocument, ParamType, ProbeConfig, ProbeDocument, ProbeItem, ProbeState,
-    ScopeDocument, Status, SubProbeItem, SubProbeState, SubProbeStatus, TableDocument, Targets, TriggerDocument,
+    ScopeDocument, Status, SubProbeItem, SubProbeState, SubProbeStatus, TableDocument, Targets,
+    TriggerDocument,
 };
 use probe_core::params::TextRule;
 use probe_core::{Column, ParamKind, ParamSpec, ScopeUse, SubProbe, Table, Trigger};

@@ -36,7 +36,10 @@ impl EventMetrics {
             )?,
             kept: register(
                 registry,
-                IntGauge::new("gopherd_events_kept", "Events that the live stream has for who asks for a page."),
+                IntGauge::new(
+                    "gopherd_events_kept",
+                    "Events that the live stream has for who asks for a page.",
+                ),
             )?,
             followers: register(
                 registry,

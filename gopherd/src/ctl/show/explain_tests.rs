@@ -1,7 +1,9 @@
 //! What is explained, and what is advised in which state.
 
 use super::*;
-use gopher_api::{Cost, ParamType, ProbeConfig, Status, SubProbeItem, SubProbeStatus, TableDocument, TriggerDocument};
+use gopher_api::{
+    Cost, ParamType, ProbeConfig, Status, SubProbeItem, SubProbeStatus, TableDocument, TriggerDocument,
+};
 use std::collections::BTreeMap;
 
 fn sub(name: &str, missing: &[&str], needs_scope: bool) -> SubProbeItem {
