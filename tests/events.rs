@@ -184,7 +184,7 @@ fn knock(port: u16) -> OwnedFd {
 }
 
 #[test]
-fn an_overrun_listening_socket_and_what_its_clients_send_again_are_events_with_both_ends() {
+fn an_overrun_listening_socket_is_an_event_with_both_ends_until_nobody_knocks_any_more() {
     let setup = Setup::new();
     let daemon = setup.start();
     let stream = Following::start(&daemon.rest(), "", None);
@@ -192,7 +192,6 @@ fn an_overrun_listening_socket_and_what_its_clients_send_again_are_events_with_b
     let listening = narrow(port);
     let order = |more: Value| json!({"blacklist": {}, "state": "running", "params": more}).to_string();
     daemon.put("socket", &order(json!({"report_period": 5, "report_event": 1})));
-    daemon.put("tcp", &order(json!({"report_period": 5, "report_event": 1, "drops_thr": 10})));
     let server = port.to_string();
     // Its first report, so that what comes now is growth.
     daemon.scrape_until("the listening socket", |scrape| {
@@ -208,10 +207,6 @@ fn an_overrun_listening_socket_and_what_its_clients_send_again_are_events_with_b
         assert!(ends.ends_with(&format!(":{server}")), "{event}");
         assert_eq!(labels["PID"], std::process::id().to_string(), "{event}");
     }
-    let again = stream.wait("segments sent again", of("tcp_link_retran_packets", &at)).json();
-    let ends = again["Resource"]["labels"]["IP"].as_str().expect("a text");
-    assert_eq!(ends, format!("CIP(127.0.0.1), SIP(127.0.0.1:{server})"), "{again}");
-    assert!(again["Body"].as_str().expect("a text").contains("segments were sent again"), "{again}");
     // Nobody knocks any more.
     drop(clients);
     stream.wait("the end", |sent| of("endpoint_tcp_listendrop", &at)(sent) && ended(sent));

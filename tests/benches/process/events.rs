@@ -62,7 +62,7 @@ pub(crate) fn measure(length: Length, report: &mut Report) {
     report.shown("event to a client of the live stream, median", "ms", at(0.5));
     for pid in pids {
         if let Some(pid) = rustix::process::Pid::from_raw(pid.cast_signed()) {
-            drop(rustix::process::kill_process(pid, rustix::process::Signal::TERM));
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
     }
 }
