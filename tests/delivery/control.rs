@@ -16,7 +16,8 @@ fn the_spool_is_shown_drained_and_purged_only_when_really_asked_for() {
     assert!(done(ctl(&setup, &["spool", "show"], "")).contains("kafka"));
     let spool = document(ctl(&setup, &["--json", "spool", "show"], ""));
     assert_eq!(spool, daemon.socket().get("/api/v1/spool").expect(200).json());
-    assert_eq!((&spool["sinks"][0]["sink"], &spool["max_bytes"]), (&"kafka".into(), &(256 << 20).into()));
+    assert_eq!(spool["sinks"][0]["sink"], "kafka");
+    assert_eq!(spool["max_bytes"], 256 << 20);
     done(ctl(&setup, &["spool", "drain", "--timeout", "60"], ""));
     fails(&ctl(&setup, &["spool", "drain", "--sink", "nobody"], ""), 2, &["nobody"]);
     fails(&ctl(&setup, &["spool", "purge", "--sink", "kafka"], ""), 2, &["--yes"]);

@@ -278,7 +278,9 @@ fn the_process_that_delivers() {
             }
             ["halt"] => {
                 flowing.store(false, std::sync::atomic::Ordering::SeqCst);
-                flow.take().map(|flow| flow.join().expect("no panic"));
+                if let Some(flow) = flow.take() {
+                    flow.join().expect("no panic");
+                }
                 say(&serde_json::json!({ "halted": true }));
             }
             ["reload"] => {

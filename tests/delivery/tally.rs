@@ -23,7 +23,7 @@ pub fn tally(what: &str, accepted: &[u64], arrived: &[u64]) -> Tally {
         twice: (arrived.len() - there.len()) as u64,
         missing: sent.difference(&there).copied().collect(),
     };
-    println!(
+    eprintln!(
         "{what}: sent {}, delivered {}, twice {}, missing {}",
         tally.sent,
         tally.delivered,

@@ -89,7 +89,7 @@ mod tests {
         let expected = [("kafka", "kafka: down"), ("webhook", "webhook-a: no")];
         assert_eq!(shown, expected.map(|(source, detail)| (source.to_owned(), detail.to_owned())));
         assert!(Arc::ptr_eq(&kafka, &board.account("kafka", Group::Kafka)));
-        board.accounts().iter().for_each(|(_, account)| drop(account.recover()));
+        board.accounts().iter().for_each(|(_, account)| assert!(account.recover()));
         board.refresh();
         assert!(readiness.problems().is_empty());
     }

@@ -269,12 +269,12 @@ impl Spool {
         let tail = state.segments.back().filter(|tail| {
             tail.length == 0 || tail.length + writer.bytes.len() as u64 <= self.segment_size() as u64
         });
-        let (file, at) = match tail {
-            Some(tail) => (Arc::clone(&tail.file), segment::HEAD as u64 + tail.length),
+        let (file, at, released) = match tail {
+            Some(tail) => (Arc::clone(&tail.file), segment::HEAD as u64 + tail.length, Vec::new()),
             None => {
                 let end = state.end;
                 let made = Segment::create(&self.options.folder, end).map_err(failed)?;
-                let place = (Arc::clone(&made.file), segment::HEAD as u64);
+                let file = Arc::clone(&made.file);
                 state.segments.push_back(made);
                 // The name of a new file is forced to the disk by its folder.
                 let folder = File::open(&self.options.folder).map_err(failed)?;
@@ -282,12 +282,12 @@ impl Spool {
                     Fsync::Always => folder.sync_all().map_err(failed)?,
                     Fsync::Interval => state.unsynced.push(Arc::new(folder)),
                 }
-                let released = state.release();
-                drop(state);
-                self.shared.remove(released);
-                place
+                (file, segment::HEAD as u64, state.release())
             }
         };
+        // Readers go on while the disk works.
+        drop(state);
+        self.shared.remove(released);
         if let Err(error) = file.write_all_at(&writer.bytes, at) {
             // Takes back what was written in part; if that fails too the next write goes over it, and until then no
             // reader looks beyond the length that is known.

@@ -85,9 +85,8 @@ impl Shared {
                 tracing::warn!(file = %path.display(), %error, "a segment of the spool stays until the next start");
             }
         }
-        if !released.is_empty() {
-            self.room.notify_all();
-        }
+        // Also where nothing was released: a sink that others wait for may have come on beside one that nobody waits for.
+        self.room.notify_all();
     }
 }
 
