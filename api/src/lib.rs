@@ -14,6 +14,7 @@ mod list;
 mod probe;
 mod problem;
 mod saved;
+mod spool;
 mod target;
 
 pub use apply::{Applied, ApplyRequest, ApplyResult};
@@ -29,4 +30,5 @@ pub use list::{ParamDocument, ParamType, ProbeItem, ProbeList, ScopeDocument, Su
 pub use probe::{Cost, ProbeDocument, ProbeState, Status, SubProbeState, SubProbeStatus, Targets};
 pub use problem::{Fault, Problem};
 pub use saved::{SaveRequest, Saved};
+pub use spool::{PurgeRequest, Purged, SpoolDocument, SpoolSink};
 pub use target::{ContainerTarget, Target, TargetPage, Verdict};

@@ -9,6 +9,8 @@ use crate::access::{Access, Credentials, Listener};
 use crate::cli::Cli;
 use crate::config::{Config, InitSource, Loaded, find, load};
 use crate::containers::{Registry, Runtimes};
+use crate::delivery::Delivery;
+use crate::delivery::board::Board;
 use crate::http::{Addresses, ENCODERS, Parts, Servers, Sockets, TlsSettings};
 use crate::lock::InstanceLock;
 use crate::logging::{self, LogControl};
@@ -147,6 +149,7 @@ struct App {
     scope: ScopeEngine,
     store: Arc<Store>,
     channels: Arc<channels::Channels>,
+    delivery: Delivery,
     readiness: Readiness,
     log: LogControl,
     credentials: Credentials,
@@ -197,15 +200,25 @@ impl App {
 
         let store = Arc::new(Store::new(store::Options {
             prefix: config.metric.prefix.clone(),
-            machine_id: machine.label,
+            machine_id: machine.label.clone(),
             max_series: usize::try_from(config.limits.max_series).unwrap_or(usize::MAX),
             max_series_per_probe: usize::try_from(config.limits.max_series_per_probe).unwrap_or(usize::MAX),
             ..store::Options::default()
         }));
         let build = [("version", env!("CARGO_PKG_VERSION"))];
         let own = Arc::new(SelfMetrics::new(&build).context("the daemon's own metrics cannot be made")?);
-        let channels =
-            Arc::new(channels::Channels::open(&config, Arc::clone(&store), Arc::clone(&own), &readiness));
+        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let board = Board::new(readiness.clone());
+        let delivery = Delivery::open(&config, board.clone(), name.clone());
+        own.watch_delivery(delivery.clone());
+        let channels = Arc::new(channels::Channels::open(
+            &config,
+            Arc::clone(&store),
+            Arc::clone(&own),
+            &readiness,
+            board,
+            channels::Host { machine: machine.id, name },
+        ));
         let (outlet, deliveries) = pipeline::queue();
 
         let containers = Registry::default();
@@ -285,6 +298,7 @@ impl App {
             metrics: Arc::new(shown),
             targets: Arc::new(serving::ScopeTargets(scope.clone())),
             runtimes: Arc::new(serving::FoundRuntimes(runtimes)),
+            spool: Arc::new(delivery.clone()),
             readiness: readiness.clone(),
             saver: Arc::new(start_set),
             log_level: Arc::new(log.clone()),
@@ -312,6 +326,7 @@ impl App {
             scope,
             store,
             channels,
+            delivery,
             readiness,
             log,
             credentials,
@@ -352,6 +367,7 @@ impl App {
             usize::try_from(new.limits.max_series_per_probe).unwrap_or(usize::MAX),
         );
         self.channels.open_as(&new, &self.readiness);
+        self.delivery.apply(&new);
         self.credentials.reload(&new);
         live.iter().for_each(|key| tracing::info!(key, "taken over"));
         if !live.is_empty() {
@@ -369,6 +385,7 @@ impl App {
     fn reopen(&self) {
         self.log.reopen();
         self.channels.reopen();
+        self.delivery.reopen();
         tracing::info!("files reopened");
     }
 
@@ -390,7 +407,9 @@ impl App {
             // Every sender of its queue is gone, so it ends as soon as the queue is empty.
             by(deadline - FLUSH, "pipeline", move || drop(self.pipeline.join())).await;
         }
-        by(deadline, "channels", move || self.channels.close()).await;
+        let (channels, delivery) = (self.channels, self.delivery);
+        let channels = by(deadline, "channels", move || channels.close());
+        tokio::join!(channels, by(deadline, "delivery", move || delivery.close()));
         tracing::info!("gopherd has stopped");
     }
 }

@@ -4,14 +4,17 @@
 //! for.
 
 mod containers;
+mod delivery;
 mod process;
 
 use crate::access::Counts;
 use crate::containers::{Registry as Containers, Runtimes};
+use crate::delivery::Delivery;
 use crate::expose::Format;
 use crate::sinks::SinkCounts;
 use crate::store::{Ingested, Store};
 use containers::ContainerMetrics;
+use delivery::DeliveryMetrics;
 use probe_core::Batch;
 use probe_kit::link::{Gauges, IN_FLIGHT};
 use process::ProcessMetrics;
@@ -47,6 +50,7 @@ pub struct SelfMetrics {
     series_limited: IntCounterVec,
     scrape_duration: Histogram,
     containers: ContainerMetrics,
+    delivery: DeliveryMetrics,
     http_refused: IntCounterVec,
     certificate_expiry: IntGaugeVec,
     process: ProcessMetrics,
@@ -58,6 +62,7 @@ struct Sources {
     probes: Vec<(&'static str, Arc<Gauges>)>,
     sinks: Vec<(&'static str, Arc<SinkCounts>)>,
     containers: Option<(Containers, Runtimes)>,
+    delivery: Option<Delivery>,
 }
 
 fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: Result<C>) -> Result<C> {
@@ -103,7 +108,7 @@ impl SelfMetrics {
             lost: counters(
                 "gopherd_lost_total",
                 "What was lost, in units of its stage: things a probe could not read, batches before the \
-                 pipeline, rows in the store, lines in a sink.",
+                 pipeline, rows in the store, lines in a sink, events and metadata in delivery.",
                 &["stage", "owner", "reason"],
             )?,
             queue_length: gauges("gopherd_queue_length", "What waits in the queue now.", &["queue"])?,
@@ -129,6 +134,7 @@ impl SelfMetrics {
             )?,
             scrape_duration: register(&registry, Histogram::with_opts(scrape))?,
             containers: ContainerMetrics::new(&registry)?,
+            delivery: DeliveryMetrics::new(&registry)?,
             http_refused: counters(
                 "gopherd_http_refused_total",
                 "Requests and connections that were refused, before anything was done about them.",
@@ -163,6 +169,11 @@ impl SelfMetrics {
     pub fn watch_containers(&self, known: Containers, runtimes: Runtimes) {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         sources.containers = Some((known, runtimes));
+    }
+
+    /// From now on shows what waits to be delivered, and what became of it.
+    pub fn watch_delivery(&self, delivery: Delivery) {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).delivery = Some(delivery);
     }
 
     /// The probe is in `state` now, which is one of `states`.
@@ -232,6 +243,9 @@ impl SelfMetrics {
     pub fn lost(&self, of: impl Fn(&str) -> bool) -> BTreeMap<String, u64> {
         let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         sources.sinks.iter().for_each(|(sink, counts)| self.read_sink(sink, counts));
+        if let Some(delivery) = &sources.delivery {
+            self.delivery.read(delivery, self);
+        }
         drop(sources);
         let mut lost = BTreeMap::new();
         for metric in self.lost.collect().iter().flat_map(|family| family.get_metric()) {
@@ -262,6 +276,9 @@ impl SelfMetrics {
         sources.sinks.iter().for_each(|(sink, counts)| self.read_sink(sink, counts));
         if let Some((known, runtimes)) = &sources.containers {
             self.containers.read(known, runtimes);
+        }
+        if let Some(delivery) = &sources.delivery {
+            self.delivery.read(delivery, self);
         }
         for feature in store.stats().features {
             self.series.with_label_values(&[feature.feature]).set(gauge(feature.series));

@@ -168,7 +168,7 @@ section! {
         batch_num_messages: u64 = 10_000 => Int(1, 1_000_000), live = true;
         /// Compression.
         compression_codec: Compression = Compression::None => Word(), live = true;
-        /// Most messages that wait in memory.
+        /// Most messages that are on their way in memory.
         queue_buffering_max_messages: u64 = 100_000 => Int(1, I32), live = true;
         /// Most KiB that wait in memory.
         queue_buffering_max_kbytes: u64 = 1_048_576 => Int(1, I32), live = true;
@@ -240,7 +240,7 @@ section! {
 }
 
 section! {
-    /// Events and metadata on their way to a sink, kept on disk until they are delivered.
+    /// Events and metadata on their way to Kafka and webhooks, kept on disk (`spool` in paths.state) until they are delivered.
     SPOOL: Spool [spool] of Config {
         /// Largest size.
         max_bytes: u64 = 256 * MIB => Size(MIB, 1 << 40), ours = true;
@@ -248,7 +248,7 @@ section! {
         fsync: Fsync = Fsync::Interval => Word(), ours = true;
         /// Time between two of them.
         fsync_interval: Duration = seconds(1) => Time(Duration::from_millis(10), seconds(60)), ours = true;
-        /// What happens when it is full.
+        /// What happens when it is full. `block` waits for Kafka only: what a webhook has not taken goes, oldest first.
         when_full: WhenFull = WhenFull::DropOldest => Word(), ours = true;
     }
 }
@@ -299,13 +299,13 @@ section! {
 }
 
 section! {
-    /// A web address that events are posted to.
+    /// A web address that events are posted to, one after the other. A dead one holds nobody back.
     WEBHOOK: Webhook [] of Webhook {
         /// Address.
         url: String = String::new() => Text(TextRule::Url);
         /// Authority that signed the server's certificate; empty trusts the system's.
         ca_file: Option<PathBuf> = None => Path();
-        /// File that holds the secret with which messages are signed.
+        /// File that holds the secret with which requests are signed (HMAC-SHA256, header `gopherd-signature`).
         secret_file: Option<PathBuf> = None => Path();
         /// Time that the server has to answer.
         timeout: Duration = seconds(10) => Time(Duration::from_millis(100), seconds(300));

@@ -119,6 +119,12 @@ impl Config {
     /// The values of these keys as a file writes them, secrets as empty.
     pub fn shown(&self, wanted: &[String]) -> serde_json::Value {
         let mut config = self.clone();
+        // Any of librdkafka's properties may be a password or a key, and a webhook's path is often what gives access.
+        config.kafka.properties.values_mut().for_each(String::clear);
+        for webhook in &mut config.webhook {
+            let host = webhook.url.match_indices('/').nth(2).map(|(end, _)| end);
+            webhook.url.truncate(host.unwrap_or(webhook.url.len()));
+        }
         let keys =
             keys::SECTIONS.iter().flat_map(|section| section.keys.iter().map(move |key| (section, key)));
         let chosen = keys.filter(|(section, key)| wanted.contains(&section.path(key.name)));
@@ -162,6 +168,18 @@ mod tests {
         assert_eq!(live, ["global.log_level", "kafka.password"]);
         assert_eq!(restart, ["web_server.port"]);
         assert_eq!(old.changes(&old), (vec![], vec![]));
+    }
+
+    #[test]
+    fn what_is_shown_of_a_change_holds_no_password_and_no_path_of_a_webhook() {
+        let mut config = Config::default();
+        config.kafka.password = Secret("hunter1".into());
+        config.kafka.properties = [("ssl.key.password".to_owned(), "hunter2".to_owned())].into();
+        config.webhook = vec![Webhook { url: "https://example.org/hunter3".into(), ..Webhook::default() }];
+        let keys = ["kafka.password", "kafka.properties", "webhook"].map(str::to_owned);
+        let shown = config.shown(&keys).to_string();
+        assert!(shown.contains("ssl.key.password") && shown.contains("https://example.org"), "{shown}");
+        assert!(!shown.contains("hunter"), "{shown}");
     }
 
     #[test]

@@ -6,7 +6,6 @@
 
 use super::Config;
 use super::load::Draft;
-use super::rules::kafka_channels;
 
 /// An ability that is missing.
 struct Unbuilt {
@@ -24,20 +23,11 @@ fn key_if(asks: bool, key: &'static str) -> Vec<&'static str> {
 }
 
 static UNBUILT: &[Unbuilt] = &[
+    #[cfg(not(feature = "kafka"))]
     Unbuilt {
         what: "Kafka",
-        asked: kafka_channels,
-        way_out: "use another channel until it is; nothing is sent to Kafka",
-    },
-    Unbuilt {
-        what: "posting events to a web address",
-        asked: |config| key_if(!config.webhook.is_empty(), "webhook"),
-        way_out: "remove it until it is; nothing is posted",
-    },
-    Unbuilt {
-        what: "a spool",
-        asked: |config| key_if(config.spool != Config::default().spool, "spool"),
-        way_out: "remove the section until it is; nothing is kept on disk",
+        asked: super::rules::kafka_channels,
+        way_out: "use another channel; this build leaves the feature `kafka` out, and nothing is sent to Kafka",
     },
     Unbuilt {
         what: "a budget",

@@ -87,6 +87,11 @@ pub(super) enum Command {
     Top(TopArgs),
     /// Show what this kernel and host offer to probes
     Capabilities,
+    /// Show, wait for or give up what waits to be delivered to Kafka and webhooks
+    Spool {
+        #[command(subcommand)]
+        command: SpoolCommand,
+    },
     /// Check configuration and probes.init as the daemon would read them, without a daemon
     #[command(
         after_help = "Exit codes: 0 nothing is wrong, 1 the configuration is unusable, 2 only lines of probes.init are bad."
@@ -151,6 +156,30 @@ pub(super) enum ProbeCommand {
     Explain {
         /// The feature
         feature: String,
+    },
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum SpoolCommand {
+    /// Show what waits for each sink, since when, and what was lost
+    Show,
+    /// Wait until what waits now is delivered; nothing is deleted
+    Drain {
+        /// Wait for this sink only
+        #[arg(long)]
+        sink: Option<String>,
+        /// Give up waiting after so many seconds, with exit code 5
+        #[arg(long, value_name = "SECONDS", value_parser = interval)]
+        timeout: Option<std::time::Duration>,
+    },
+    /// Give up what waits for a sink; it is counted as lost
+    Purge {
+        /// The sink
+        #[arg(long)]
+        sink: String,
+        /// Really
+        #[arg(long)]
+        yes: bool,
     },
 }
 

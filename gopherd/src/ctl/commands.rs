@@ -26,6 +26,7 @@ pub(super) async fn run(client: &Client, command: Command, page: &mut Page<'_>) 
         Command::Metric { per_period } => metric(client, per_period, page).await,
         Command::Top(args) => top::top(client, &args, page).await,
         Command::Capabilities => capabilities(client, page).await,
+        Command::Spool { command } => return super::spool::spool(client, command, page).await,
         Command::CheckConfig { config, probes_init } => {
             return check_config(config.as_deref(), probes_init, page);
         }

@@ -15,6 +15,7 @@ mod input;
 mod look;
 mod page;
 mod show;
+mod spool;
 mod table;
 mod top;
 mod units;

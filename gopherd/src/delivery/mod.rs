@@ -1,12 +1,25 @@
 //! Delivery: finished documents of events and metadata to every channel that was configured, with nothing lost
 //! silently.
 //!
-//! Owns the sequence numbers, the spool, the channels and the account of what became of each message. Leaves what a
-//! document says to `events` and `metadata`.
+//! Owns the sequence numbers, the spool, which channels there are, and the account of what became of each message.
+//! Leaves what a document says to `events` and `metadata`, and how a channel sends to `sinks`.
+//!
+//! ```text
+//!  Accept::accept ── number ──► log files, written at once
+//!                          └──► spool ──► one reader each: Kafka, every webhook
+//! ```
 
+pub mod account;
+pub mod board;
 mod message;
+mod outbox;
+pub mod spool;
+mod stop;
+mod wanted;
 
 pub use message::{Message, Stream};
+pub use outbox::{Delivery, NoSuchSink};
+pub use stop::Stop;
 
 /// Where whoever makes documents hands them over.
 pub trait Accept: Send {

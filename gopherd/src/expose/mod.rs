@@ -10,6 +10,7 @@
 mod compress;
 mod cumulative;
 pub(crate) mod escape;
+mod flat;
 #[cfg(any(test, fuzzing))]
 mod fuzz;
 mod json;
@@ -22,6 +23,7 @@ pub(crate) mod strict;
 pub(crate) mod tests;
 
 pub use compress::Compressor;
+pub use flat::write_flat;
 #[cfg(any(test, fuzzing))]
 pub use fuzz::fuzz_text;
 pub use json::write_document;

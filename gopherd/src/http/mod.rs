@@ -12,6 +12,8 @@
 //! | `/api/v1/probes:save` | POST | `native/daemon` |
 //! | `/api/v1/targets` | GET | `native/targets` |
 //! | `/api/v1/capabilities` | GET | `native/host` |
+//! | `/api/v1/spool` | GET | `native/spool` |
+//! | `/api/v1/spool:purge` | POST | `native/spool` |
 //! | `/api/v1/log-level` | GET PUT | `native/daemon` |
 //! | `/api/v1/openapi.json` | GET | `openapi` |
 //! | both listeners and the unix socket | | |
@@ -50,7 +52,8 @@ pub(crate) mod testing;
 pub use listen::{Addresses, BindError, Sockets, TlsSettings};
 pub use openapi::openapi;
 pub use parts::{
-    ContainerRuntimes, ENCODERS, Exposition, LogLevel, Metrics, Parts, SaveError, Saver, Targets, View,
+    ContainerRuntimes, ENCODERS, Exposition, LogLevel, Metrics, Parts, SaveError, Saver, Spooled, Targets,
+    View,
 };
 pub use routes::{metrics, rest};
 pub use sending::Sending;

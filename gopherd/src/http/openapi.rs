@@ -102,6 +102,8 @@ pub(super) enum ApplyErrors {
         native::daemon::log_level,
         native::daemon::set_log_level,
         native::targets::get,
+        native::spool::get,
+        native::spool::purge,
         native::host::capabilities,
         get,
         metrics::configured,

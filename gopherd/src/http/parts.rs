@@ -88,6 +88,14 @@ pub trait ContainerRuntimes: Send + Sync {
     fn list(&self) -> Vec<gopher_api::ContainerRuntime>;
 }
 
+/// What waits to be delivered, as far as HTTP shows it and gives it up.
+pub trait Spooled: Send + Sync {
+    /// The spool with everything that reads it. Takes locks that are held for a moment only.
+    fn document(&self) -> gopher_api::SpoolDocument;
+    /// Gives up what waits for `sink`; how many messages, or `None` if there is no such sink.
+    fn purge(&self, sink: &str) -> Option<u64>;
+}
+
 /// Everything that handlers are given.
 #[derive(Clone)]
 pub struct Parts {
@@ -99,6 +107,8 @@ pub struct Parts {
     pub targets: Arc<dyn Targets>,
     /// The container runtimes.
     pub runtimes: Arc<dyn ContainerRuntimes>,
+    /// The spool.
+    pub spool: Arc<dyn Spooled>,
     /// Whether the daemon is ready, and what is wrong with it.
     pub readiness: Readiness,
     /// Writes probes.init.

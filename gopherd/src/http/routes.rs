@@ -29,7 +29,7 @@ async fn not_found(door: Door) -> Result<HttpResponse, Refusal> {
 
 /// What the REST listener and the unix socket answer.
 pub fn rest(parts: web::Data<Parts>) -> impl FnOnce(&mut ServiceConfig) {
-    use native::{apply, daemon, host, probes, targets};
+    use native::{apply, daemon, host, probes, spool, targets};
     let native_at = |path: &str, allow| resource(path, Door::Native, allow);
     move |config| {
         config
@@ -52,6 +52,8 @@ pub fn rest(parts: web::Data<Parts>) -> impl FnOnce(&mut ServiceConfig) {
                     .route(get().to(daemon::log_level))
                     .route(web::put().to(daemon::set_log_level)),
             )
+            .service(native_at("/api/v1/spool", "GET, HEAD").route(get().to(spool::get)))
+            .service(native_at("/api/v1/spool:purge", "POST").route(web::post().to(spool::purge)))
             .service(native_at("/api/v1/openapi.json", "GET, HEAD").route(get().to(openapi::get)))
             // `api` is a reserved feature name: everything below it is the native door's.
             .route("/api", web::route().to(|| not_found(Door::Native)))

@@ -1,12 +1,12 @@
 //! A served daemon for tests: the real routes over a real manager, with tiny probes on real threads, and
 //! stand-ins for the parts beside it that only answer what a test put into them.
 
-use super::{ENCODERS, Exposition, Metrics, Parts, SaveError, Saver, Targets, View};
+use super::{ENCODERS, Exposition, Metrics, Parts, SaveError, Saver, Spooled, Targets, View};
 use crate::feature::{PidLookup, Selection};
 use crate::manager::{Limits, World, manager};
 use crate::readiness::Readiness;
 use actix_web::web::Bytes;
-use gopher_api::{DaemonStatus, LogLevel, Saved, Target, TargetPage, Verdict};
+use gopher_api::{DaemonStatus, LogLevel, Saved, SpoolDocument, SpoolSink, Target, TargetPage, Verdict};
 use probe_core::{
     Batch, Descriptor, Env, Order, Outcome, ParamSpec, Poll, Polled, Probe, ProbeError, ProcKey, Resolved,
     ScopeUse, Starting, SubProbe, Tick, Wake, params,
@@ -185,6 +185,16 @@ impl super::ContainerRuntimes for Beside {
     }
 }
 
+impl Spooled for Beside {
+    fn document(&self) -> SpoolDocument {
+        let sink = SpoolSink { sink: "kafka".into(), pending_records: 3, ..SpoolSink::default() };
+        SpoolDocument { max_bytes: 1 << 20, sinks: vec![sink], ..SpoolDocument::default() }
+    }
+    fn purge(&self, sink: &str) -> Option<u64> {
+        (sink == "kafka").then_some(3)
+    }
+}
+
 impl Saver for Beside {
     fn save(&self) -> Result<Saved, SaveError> {
         self.saved.lock().expect("saved").clone()
@@ -221,6 +231,7 @@ pub(crate) fn parts_with(start_deadline: Duration, saved: Result<Saved, SaveErro
         metrics: Arc::<Beside>::clone(&beside),
         targets: Arc::<Beside>::clone(&beside),
         runtimes: Arc::<Beside>::clone(&beside),
+        spool: Arc::<Beside>::clone(&beside),
         readiness,
         saver: Arc::<Beside>::clone(&beside),
         log_level: beside,

@@ -5,12 +5,14 @@ mod changes;
 mod explain;
 mod host;
 mod list;
+mod spool;
 mod targets;
 
 pub(super) use changes::{applied, would_change};
 pub(super) use explain::explain;
 pub(super) use host::{capabilities, ready};
 pub(super) use list::list;
+pub(super) use spool::{purged, spool};
 pub(super) use targets::targets;
 
 use super::look::{Look, Tone};

@@ -91,7 +91,7 @@ pub(in crate::http) async fn set_log_level(
 }
 
 /// A document that is nothing but its type.
-fn document<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+pub(super) fn document<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     // serde takes an array for a struct, which no schema says.
     let is_object = body.trim_ascii_start().first() == Some(&b'{');
     let error = match serde_json::from_slice(body) {

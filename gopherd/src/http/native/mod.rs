@@ -5,6 +5,7 @@ pub(super) mod daemon;
 pub(super) mod host;
 mod precondition;
 pub(super) mod probes;
+pub(super) mod spool;
 pub(super) mod targets;
 
 use super::body::media_type;

@@ -266,3 +266,22 @@ async fn a_handler_that_panics_is_a_500_and_the_next_request_is_answered() {
     assert_eq!(problem(&reply).0, 500);
     assert_eq!(get(&parts, TCP).await.status, 200);
 }
+
+#[actix_web::test]
+async fn the_spool_is_shown_and_given_up_for_a_sink_that_there_is() {
+    const PURGE: &str = "/api/v1/spool:purge";
+    let parts = parts();
+    let spool = get(&parts, "/api/v1/spool").await.json();
+    assert_eq!(
+        (&spool["sinks"][0]["sink"], &spool["sinks"][0]["pending_records"]),
+        (&json!("kafka"), &json!(3))
+    );
+    let purged = send(&parts, "POST", PURGE, JSON, r#"{"sink":"kafka"}"#).await;
+    assert_eq!((purged.status, purged.json()), (200, json!({"sink": "kafka", "discarded": 3})));
+    let nobody = send(&parts, "POST", PURGE, JSON, r#"{"sink":"nobody"}"#).await;
+    assert_eq!(problem(&nobody).0, 404);
+    for body in ["{}", r#"{"sink":1}"#, r#"{"sink":"kafka","all":true}"#, "[\"kafka\"]"] {
+        assert_eq!(send(&parts, "POST", PURGE, JSON, body).await.status, 400, "{body}");
+    }
+    assert_eq!(send(&parts, "POST", PURGE, "text/plain", r#"{"sink":"kafka"}"#).await.status, 415);
+}

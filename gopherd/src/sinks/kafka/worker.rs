@@ -1,0 +1,254 @@
+//! The thread that brings events and metadata from the spool to the brokers.
+//!
+//! Sends as much as may be on its way, moves the cursor with the brokers' answers, and begins again at the cursor when
+//! something failed that may be mended. Never gives a message up but for what is wrong with that message itself.
+
+use super::client::{Answer, Client, headers};
+use super::meaning::{self, Verdict};
+use super::settings::KafkaSettings;
+use crate::delivery::account::{Account, Loss};
+use crate::delivery::board::Board;
+use crate::delivery::spool::{Reader, Record, Ticket};
+use crate::delivery::{Stop, Stream};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::producer::BaseRecord;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Bytes of the log that may be on their way: more would only wait in memory instead of on the disk.
+const IN_FLIGHT: u64 = 32 << 20;
+/// Records that are sent before answers are looked at.
+const BURST: usize = 1000;
+/// Between two looks at answers that have not come.
+const PACE: Duration = Duration::from_millis(2);
+/// The same once they have not come for a while.
+const SLOW_PACE: Duration = Duration::from_millis(50);
+/// librdkafka tells what is wrong while it is polled.
+const IDLE: Duration = Duration::from_secs(1);
+/// Between two questions whether brokers that did not work do by now.
+const ASK: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(1);
+/// How long what is on its way may still arrive at the end.
+const LAST: Duration = Duration::from_millis(500);
+const BACKOFF: std::ops::Range<Duration> = Duration::from_secs(1)..Duration::from_secs(30);
+
+/// What the thread works with.
+#[derive(Debug)]
+pub struct Worker {
+    /// What is sent.
+    pub reader: Reader,
+    /// To whom.
+    pub settings: KafkaSettings,
+    /// The header `host`.
+    pub host: String,
+    /// Where trouble is shown.
+    pub board: Board,
+    /// Ends it.
+    pub stop: Stop,
+}
+
+impl Worker {
+    /// Works until it is told to end.
+    pub fn run(mut self) {
+        let mut backoff = BACKOFF.start;
+        while !self.stop.is_set() {
+            let account = Arc::clone(self.reader.account());
+            let why = match Client::new(&self.settings, 0, &account, &self.board) {
+                Ok(client) => self.serve(&client, &mut backoff),
+                Err(fault) => Some(fault),
+            };
+            self.reader.rewind();
+            if let Some(why) = why {
+                self.tell(&account, why);
+                self.rest(backoff);
+                backoff = (backoff * 2).min(BACKOFF.end);
+            }
+        }
+    }
+
+    fn tell(&self, account: &Account, why: String) {
+        if account.fail(why.clone()) {
+            tracing::error!("Kafka: {why}");
+            self.board.refresh();
+        }
+    }
+
+    /// Waits, and takes notice of what the log drops meanwhile.
+    fn rest(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        while !self.stop.is_set() && Instant::now() < end {
+            self.reader.pause(end.saturating_duration_since(Instant::now()));
+            self.reader.commit();
+        }
+    }
+
+    /// Sends with one producer until that has failed; why, unless it was told to end.
+    fn serve(&mut self, client: &Client, backoff: &mut Duration) -> Option<String> {
+        let mut answers: Vec<Answer> = Vec::new();
+        let mut quiet_since = Instant::now();
+        let mut ask_at = Some(Instant::now());
+        while !self.stop.is_set() {
+            let sent = match self.send(client) {
+                Ok(sent) => sent,
+                Err(why) => return Some(why),
+            };
+            client.poll(&mut answers);
+            let delivered = match self.settle(&answers) {
+                Ok(delivered) => delivered,
+                Err(code) => return Some(format!("a message was refused: {code}")),
+            };
+            // Told before the cursor says so: whoever waits for the cursor finds the account right.
+            if delivered > 0 {
+                self.reader.account().deliver(delivered);
+                client.context().well();
+                (*backoff, ask_at) = (BACKOFF.start, None);
+            }
+            self.reader.commit();
+            if client.is_dead() {
+                return Some("the producer has failed and is made anew".into());
+            }
+            let now = Instant::now();
+            if sent > 0 || !answers.is_empty() {
+                quiet_since = now;
+                continue;
+            }
+            let idle = self.reader.unsettled() == 0;
+            if idle && ask_at.is_none() && self.reader.account().trouble().is_some() {
+                ask_at = Some(now);
+            }
+            if idle && ask_at.is_some_and(|at| at <= now) {
+                ask_at = self.ask(client).then(|| Instant::now() + ASK);
+                continue;
+            }
+            let pace = if idle {
+                IDLE
+            } else if now.duration_since(quiet_since) > IDLE {
+                SLOW_PACE
+            } else {
+                PACE
+            };
+            match self.full(client) {
+                true => self.reader.pause(pace),
+                false => self.reader.wait(pace),
+            }
+        }
+        self.finish(client);
+        None
+    }
+
+    /// Asks whether the brokers are there. Says whether to ask again.
+    fn ask(&self, client: &Client) -> bool {
+        match client.ask(self.topic(Stream::Event), ANSWER) {
+            Ok(()) => {
+                client.context().well();
+                false
+            }
+            Err(why) => {
+                // What the client told by itself says more.
+                client.context().trouble(self.reader.account().trouble().unwrap_or(why));
+                true
+            }
+        }
+    }
+
+    fn topic(&self, stream: Stream) -> &str {
+        match stream {
+            Stream::Event => &self.settings.event_topic,
+            Stream::Metadata => &self.settings.meta_topic,
+        }
+    }
+
+    /// As much as may be on its way is.
+    fn full(&self, client: &Client) -> bool {
+        self.reader.unsettled() >= client.settings().most_messages || self.reader.holds(IN_FLIGHT)
+    }
+
+    /// Hands a burst of records to the client; how many.
+    fn send(&mut self, client: &Client) -> Result<usize, String> {
+        let mut sent = 0;
+        while sent < BURST && !self.full(client) {
+            let peeked = self.reader.peek().map_err(|error| format!("the spool cannot be read: {error}"))?;
+            let Some((ticket, record)) = peeked else { break };
+            let topic = match record.stream {
+                Stream::Event => &self.settings.event_topic,
+                Stream::Metadata => &self.settings.meta_topic,
+            };
+            match produce(client, topic, &self.host, ticket, &record) {
+                Ok(()) => {
+                    self.reader.take();
+                }
+                Err(Code::QueueFull) => break,
+                Err(code) if meaning::of_message(code) == Verdict::GiveUp => {
+                    if let Some(ticket) = self.reader.take() {
+                        self.give_up(ticket, code);
+                    }
+                }
+                Err(code) => return Err(format!("a message cannot be sent: {code}")),
+            }
+            sent += 1;
+        }
+        Ok(sent)
+    }
+
+    /// Settles what was answered; how many were delivered, or what makes everything be sent again.
+    fn settle(&mut self, answers: &[Answer]) -> Result<u64, Code> {
+        let (mut delivered, mut failed) = (0, None);
+        for (name, code) in answers {
+            let ticket = *name as Ticket;
+            match code.map(|code| (code, meaning::of_message(code))) {
+                None => delivered += u64::from(self.reader.settle(ticket)),
+                Some((code, Verdict::GiveUp)) => self.give_up(ticket, code),
+                Some((_, Verdict::TakenBack)) => {}
+                Some((code, Verdict::Again)) => failed = failed.or(Some(code)),
+            }
+        }
+        match failed {
+            None => Ok(delivered),
+            Some(code) => {
+                self.reader.account().deliver(delivered);
+                Err(code)
+            }
+        }
+    }
+
+    fn give_up(&mut self, ticket: Ticket, code: Code) {
+        if self.reader.settle(ticket) {
+            self.reader.account().lose(Loss::Rejected, 1);
+            tracing::warn!("Kafka: one message is given up: {code}");
+        }
+    }
+
+    /// What is on its way may still arrive; what does not is sent again by the next one.
+    fn finish(&mut self, client: &Client) {
+        let end = Instant::now() + LAST;
+        let mut answers = Vec::new();
+        while self.reader.unsettled() > 0 && Instant::now() < end {
+            client.producer().poll(PACE);
+            client.poll(&mut answers);
+            match self.settle(&answers) {
+                Ok(delivered) => self.reader.account().deliver(delivered),
+                Err(_) => break,
+            }
+        }
+        self.reader.commit();
+    }
+}
+
+fn produce(
+    client: &Client,
+    topic: &str,
+    host: &str,
+    ticket: Ticket,
+    record: &Record<'_>,
+) -> Result<(), Code> {
+    let name = usize::try_from(ticket).unwrap_or(usize::MAX);
+    let message = BaseRecord::with_opaque_to(topic, name)
+        .key(record.key)
+        .payload(record.document)
+        .timestamp(i64::try_from(record.at_ms).unwrap_or(i64::MAX))
+        .headers(headers(host, Some(record.seq)));
+    client.producer().send(message).map_err(|(error, _)| match error {
+        KafkaError::MessageProduction(code) => code,
+        other => other.rdkafka_error_code().unwrap_or(Code::Unknown),
+    })
+}
