@@ -19,7 +19,7 @@ CRITERION_short := --warm-up-time 0.1 --measurement-time 0.3 --sample-size 10
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(CURDIR)/target/tools/usr/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench matrix fmt lint deny check-package check-fresh release rpm rpm-vm deb prove-release image fuzz clean
+.PHONY: help run test soak bench matrix fmt lint deny check-package check-fresh release rpm rpm-vm deb prove-release image fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -35,6 +35,13 @@ test: ## install what is missing, then every check and every test; what CI runs
 	cargo build --locked --profile $(PROFILE) --workspace --bins
 	cargo test --locked --profile $(PROFILE) --workspace
 	@PROFILE=$(PROFILE) tests/matrix/run.sh $(KERNELS)
+
+SOAK_KILLS ?= 100
+soak: ## delivery under faults for long: SOAK_KILLS=100 kills at random moments, a thousand random histories of the spool
+	@packaging/bootstrap.sh test
+	cargo build --locked --profile $(PROFILE) --workspace --bins
+	PROPTEST_CASES=1000 cargo test --locked --profile $(PROFILE) --package gopherd --lib delivery::spool
+	GOPHERD_E2E_KILLS=$(SOAK_KILLS) cargo test --locked --profile $(PROFILE) --package gopher-e2e --test delivery -- --nocapture
 
 matrix: ## the root tests in VMs with Linux 5.10, 6.1, 6.12 and the newest; one table (downloads the kernels)
 	@packaging/bootstrap.sh test

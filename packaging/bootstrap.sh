@@ -4,14 +4,14 @@
 #
 # On Debian and Ubuntu it installs the missing packages and nothing else; elsewhere it names them. With
 # everything in place it asks no package manager anything and ends within a fraction of a second.
-# Servers that only tests and benches start (Prometheus, node_exporter) are unpacked under target/tools, not
-# installed:
-# their packages would start services of their own on a machine with systemd.
+# Servers that only tests and benches start (Prometheus, node_exporter, Kafka) are unpacked under target/tools, not
+# installed: their packages would start services of their own on a machine with systemd.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 tools=$here/target/tools
 deny_version=0.20.2
+kafka_version=4.1.0
 what=${1:-run}
 min_rust=$(sed -n 's/^rust-version *= *"\(.*\)"/\1/p' "$here/Cargo.toml")
 PATH=$PATH:${CARGO_HOME:-${HOME:-/root}/.cargo}/bin:$tools/usr/bin:/usr/sbin:/sbin
@@ -90,6 +90,12 @@ if [ "$what" = test ]; then
 	need redis-server redis-server redis
 	need nginx nginx-light nginx
 	have promtool || unpack="$unpack prometheus"
+fi
+if [ "$what" = test ] || [ "$what" = bench ]; then
+	# A real Kafka broker (its jars come below), and a consumer that is not ours.
+	need java default-jre-headless java-17-openjdk-headless
+	need mvn maven maven
+	need kcat kcat kcat
 fi
 if [ "$what" = package ]; then
 	need objcopy binutils binutils
@@ -199,6 +205,23 @@ if [ -n "$unpack" ]; then
 	# shellcheck disable=SC2086 # a list of package names, split on purpose
 	(cd "$fetched" && apt-get -q download $unpack >&2)
 	for package in "$fetched"/*.deb; do dpkg -x "$package" "$tools"; done
+fi
+
+# No distribution has Kafka; its jars are fetched once.
+if { [ "$what" = test ] || [ "$what" = bench ]; } && ! [ -e "$tools/kafka/kafka_2.13-$kafka_version.jar" ]; then
+	say "fetching Kafka $kafka_version under $tools, once"
+	mkdir -p "$tools/kafka"
+	cat >"$tools/kafka/pom.xml" <<-END
+		<project xmlns="http://maven.apache.org/POM/4.0.0">
+		<modelVersion>4.0.0</modelVersion>
+		<groupId>gopherd</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
+		<dependencies><dependency>
+		<groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>$kafka_version</version>
+		</dependency></dependencies>
+		</project>
+	END
+	mvn -q -B -f "$tools/kafka/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
+		-DoutputDirectory="$tools/kafka" >&2
 fi
 
 # cargo-deny checks licences, sources and bans; no distribution has it, so it is built once.

@@ -52,11 +52,7 @@ in_root() {
 }
 in_root /opt/rust/bin/rustc --version >/dev/null ||
 	die "this machine's rustc does not start on Debian 11; one from rustup does: https://rustup.rs"
-# The features of a release; those that a version does not have yet are left out.
-features=
-if grep -q '^ssl-vendored' "$repo/gopherd/Cargo.toml"; then features=ssl-vendored; fi
-in_root cargo build --manifest-path /src/Cargo.toml --locked --release --package gopherd --bins \
-	${features:+--features "$features"}
+in_root cargo build --manifest-path /src/Cargo.toml --locked --release --package gopherd --bins
 
 # ---- split, check ----------------------------------------------------------------------------------------
 rm -rf "$package"

@@ -12,6 +12,7 @@ pub mod ctl;
 pub mod daemon;
 pub mod disk;
 pub mod http;
+pub mod kafka;
 pub mod pki;
 pub mod process;
 pub mod runtimes;

@@ -7,6 +7,7 @@
 //! `make bench` runs it after the benches of functions; `BENCH=short` is the one-minute form.
 
 mod containers;
+mod delivery;
 mod flood;
 mod functions;
 mod keepalive;
@@ -41,7 +42,7 @@ impl Length {
 /// A part of the run, and what does it.
 type Part = (&'static str, fn(Length, &mut Report));
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     ("functions", functions::measure),
     ("latency", latency::measure),
     ("scrape", scrape::measure),
@@ -51,6 +52,7 @@ const PARTS: [Part; 9] = [
     ("flood", flood::measure),
     ("tcp", tcp::measure),
     ("socket", socket::measure),
+    ("delivery", delivery::measure),
 ];
 
 fn main() -> ExitCode {

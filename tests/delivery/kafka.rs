@@ -1,0 +1,139 @@
+//! What arrives in Kafka, and how the broker is reached.
+
+use crate::driver::Setup;
+use crate::tally::{in_order_by_key, seqs, tally};
+use gopher_e2e::eventually;
+use gopher_e2e::kafka::{USER, shared};
+use std::fs;
+
+/// A configuration for the topics `event` and `meta`, with more lines of the section `kafka`.
+pub fn config(address: &str, event: &str, more: &str) -> String {
+    format!(
+        "[event]\nout_channel = [\"kafka\", \"logs\"]\nkafka_topic = \"{event}\"\n\
+         [meta]\nout_channel = \"kafka\"\nkafka_topic = \"{event}_meta\"\n\
+         [kafka]\nkafka_broker = \"{address}\"\n{more}\n"
+    )
+}
+
+#[test]
+fn events_and_metadata_arrive_with_their_keys_and_headers_and_the_log_has_the_same() {
+    let broker = shared();
+    let setup = Setup::new(&config(&broker.address(), "arrive", "compression_codec = \"lz4\""));
+    let mut driver = setup.start();
+    driver.send("event", 100, 300);
+    driver.send("meta", 10, 300);
+    driver.drained("kafka");
+    let events = broker.read("arrive");
+    let result = tally("arrive", &driver.accepted()[..100], &seqs(&events));
+    assert_eq!((result.missing.len(), result.twice), (0, 0));
+    in_order_by_key(&events);
+    for read in &events {
+        assert_eq!(read.header("content-type"), Some("application/json"));
+        assert_eq!(read.header("host"), Some("test-host"));
+        let number = read.document["number"].as_u64().expect("a number");
+        assert_eq!(read.key(), format!("entity_{}", number % 5));
+    }
+    assert_eq!(broker.read("arrive_meta").len(), 10);
+    let log = fs::read_to_string(setup.path("log/event/gopher_event.log")).expect("the log");
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).expect("a document")).collect();
+    let mut numbers: Vec<_> = lines.iter().map(|line| line["number"].as_u64()).collect();
+    assert!(numbers.is_sorted());
+    let mut arrived: Vec<_> = events.iter().map(|read| read.document["number"].as_u64()).collect();
+    (numbers.sort_unstable(), arrived.sort_unstable());
+    assert_eq!(numbers, arrived);
+    driver.close();
+}
+
+#[test]
+fn a_wrong_password_is_shown_and_the_spool_keeps_until_a_corrected_one_is_read() {
+    let broker = shared();
+    for mechanism in ["PLAIN", "SCRAM-SHA-256"] {
+        let topic = format!("password_{}", mechanism.to_lowercase());
+        let setup = Setup::new("");
+        let file = setup.path("password");
+        let more = format!(
+            "username = \"{}\"\npassword_file = \"{}\"\nsasl_mechanism = \"{mechanism}\"",
+            USER.0,
+            file.display()
+        );
+        setup.configure(&config(&broker.sasl_address(), &topic, &more));
+        fs::write(&file, "wrong\n").expect("written");
+        let mut driver = setup.start();
+        driver.send("event", 50, 100);
+        let shown = eventually("the problem to be shown", || {
+            let problems = driver.problems();
+            problems.to_lowercase().contains("authentication").then_some(problems)
+        });
+        assert!(shown.contains("kafka") && !shown.contains("wrong"), "{shown}");
+        assert_eq!(driver.sink("kafka")["pending_records"], 50);
+        fs::write(&file, USER.1).expect("written");
+        driver.reload();
+        driver.drained("kafka");
+        assert_eq!(driver.problems(), "[]");
+        let result = tally(mechanism, &driver.accepted(), &seqs(&broker.read(&topic)));
+        assert_eq!((result.missing.len(), driver.lost("kafka")), (0, 0));
+        driver.close();
+    }
+}
+
+#[test]
+fn over_tls_the_broker_must_be_who_it_says_it_is() {
+    let broker = shared();
+    let setup = Setup::new("");
+    let other = setup.path("other.pem");
+    fs::write(&other, gopher_e2e::pki::Authority::new("another").pem()).expect("written");
+    let with = |ca: &std::path::Path| {
+        let more = format!("security_protocol = \"ssl\"\nssl_ca = \"{}\"", ca.display());
+        config(&broker.tls_address(), "tls", &more)
+    };
+    setup.configure(&with(&other));
+    let mut driver = setup.start();
+    driver.send("event", 20, 100);
+    eventually("the problem to be shown", || {
+        driver.problems().to_lowercase().contains("certificate").then_some(())
+    });
+    assert_eq!(driver.sink("kafka")["pending_records"], 20);
+    setup.configure(&with(&broker.ca()));
+    driver.reload();
+    driver.drained("kafka");
+    assert_eq!(tally("tls", &driver.accepted(), &seqs(&broker.read("tls"))).missing.len(), 0);
+    driver.close();
+}
+
+#[test]
+fn a_property_that_librdkafka_does_not_know_is_named_and_nothing_is_lost() {
+    let broker = shared();
+    let setup = Setup::new("");
+    let with = |line: &str| config(&broker.address(), "property", &format!("[kafka.properties]\n{line}"));
+    setup.configure(&with("\"no.such.thing\" = \"hunter2\""));
+    let mut driver = setup.start();
+    driver.send("event", 5, 100);
+    let shown = eventually("the problem", || {
+        let problems = driver.problems();
+        problems.contains("no.such.thing").then_some(problems)
+    });
+    assert!(!shown.contains("hunter2"), "{shown}");
+    setup.configure(&with("\"linger.ms\" = \"1\""));
+    driver.reload();
+    driver.drained("kafka");
+    assert_eq!(broker.read("property").len(), 5);
+    driver.close();
+}
+
+#[test]
+fn a_message_that_the_broker_refuses_is_counted_and_the_others_arrive() {
+    let broker = shared();
+    // The broker takes 200,000 bytes, librdkafka would send a million.
+    let setup = Setup::new(&config(&broker.address(), "refused", ""));
+    let mut driver = setup.start();
+    driver.send("event", 10, 100);
+    driver.send("event", 1, 300_000);
+    driver.send("event", 10, 100);
+    driver.drained("kafka");
+    let sink = driver.sink("kafka");
+    assert_eq!(sink["lost"]["rejected"], 1);
+    assert_eq!(sink["delivered"], 20);
+    assert_eq!(broker.read("refused").len(), 20);
+    driver.close();
+}
