@@ -67,13 +67,7 @@ fn every_operation_has_a_name_of_its_own() {
     let all = names.len();
     names.sort_unstable();
     names.dedup();
-<<<<<<< ours
     assert_eq!((names.len(), all), (20, 20), "{names:?}");
-||||||| base
-    assert_eq!((names.len(), all), (19, 19), "{names:?}");
-=======
-    assert_eq!((names.len(), all), (21, 21), "{names:?}");
->>>>>>> theirs
 }
 
 #[test]
