@@ -25,6 +25,8 @@ const TIMEOUT_MS: u64 = 60_000;
 /// Between two looks at answers that have not come, and at what is wrong.
 const PACE: Duration = Duration::from_millis(5);
 const IDLE: Duration = Duration::from_secs(1);
+/// How long what is on its way may still arrive at the end.
+const LAST: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_secs(10);
 
 /// Messages of one period of one feature.
@@ -164,7 +166,7 @@ impl Sender {
 
     /// Sends with one producer until it fails: `false`, or until it was told to end and nothing waits any more.
     fn serve(&self, client: &Client) -> bool {
-        let (mut answers, mut on_way) = (Vec::new(), 0);
+        let (mut answers, mut on_way, mut last) = (Vec::new(), 0, None);
         loop {
             let piece = self.take();
             if let Some(piece) = &piece {
@@ -185,8 +187,13 @@ impl Sender {
             if piece.is_some() {
                 continue;
             }
-            if self.stop.is_set() && on_way == 0 {
-                return true;
+            if self.stop.is_set() {
+                // What brokers do not take by then is lost, or a producer that cannot reach them would go on beside the next.
+                let end = *last.get_or_insert_with(|| Instant::now() + LAST);
+                if on_way == 0 || Instant::now() >= end {
+                    self.shared.counts.failed.fetch_add(on_way as u64, Relaxed);
+                    return true;
+                }
             }
             if on_way > 0 && answers.is_empty() {
                 std::thread::sleep(PACE);
