@@ -49,6 +49,9 @@ _gopher__ctl() {
             gopher__ctl,save)
                 cmd="gopher__ctl__subcmd__save"
                 ;;
+            gopher__ctl,spool)
+                cmd="gopher__ctl__subcmd__spool"
+                ;;
             gopher__ctl,targets)
                 cmd="gopher__ctl__subcmd__targets"
                 ;;
@@ -88,6 +91,9 @@ _gopher__ctl() {
             gopher__ctl__subcmd__help,save)
                 cmd="gopher__ctl__subcmd__help__subcmd__save"
                 ;;
+            gopher__ctl__subcmd__help,spool)
+                cmd="gopher__ctl__subcmd__help__subcmd__spool"
+                ;;
             gopher__ctl__subcmd__help,targets)
                 cmd="gopher__ctl__subcmd__help__subcmd__targets"
                 ;;
@@ -111,6 +117,15 @@ _gopher__ctl() {
                 ;;
             gopher__ctl__subcmd__help__subcmd__probe,stop)
                 cmd="gopher__ctl__subcmd__help__subcmd__probe__subcmd__stop"
+                ;;
+            gopher__ctl__subcmd__help__subcmd__spool,drain)
+                cmd="gopher__ctl__subcmd__help__subcmd__spool__subcmd__drain"
+                ;;
+            gopher__ctl__subcmd__help__subcmd__spool,purge)
+                cmd="gopher__ctl__subcmd__help__subcmd__spool__subcmd__purge"
+                ;;
+            gopher__ctl__subcmd__help__subcmd__spool,show)
+                cmd="gopher__ctl__subcmd__help__subcmd__spool__subcmd__show"
                 ;;
             gopher__ctl__subcmd__probe,explain)
                 cmd="gopher__ctl__subcmd__probe__subcmd__explain"
@@ -154,6 +169,30 @@ _gopher__ctl() {
             gopher__ctl__subcmd__probe__subcmd__help,stop)
                 cmd="gopher__ctl__subcmd__probe__subcmd__help__subcmd__stop"
                 ;;
+            gopher__ctl__subcmd__spool,drain)
+                cmd="gopher__ctl__subcmd__spool__subcmd__drain"
+                ;;
+            gopher__ctl__subcmd__spool,help)
+                cmd="gopher__ctl__subcmd__spool__subcmd__help"
+                ;;
+            gopher__ctl__subcmd__spool,purge)
+                cmd="gopher__ctl__subcmd__spool__subcmd__purge"
+                ;;
+            gopher__ctl__subcmd__spool,show)
+                cmd="gopher__ctl__subcmd__spool__subcmd__show"
+                ;;
+            gopher__ctl__subcmd__spool__subcmd__help,drain)
+                cmd="gopher__ctl__subcmd__spool__subcmd__help__subcmd__drain"
+                ;;
+            gopher__ctl__subcmd__spool__subcmd__help,help)
+                cmd="gopher__ctl__subcmd__spool__subcmd__help__subcmd__help"
+                ;;
+            gopher__ctl__subcmd__spool__subcmd__help,purge)
+                cmd="gopher__ctl__subcmd__spool__subcmd__help__subcmd__purge"
+                ;;
+            gopher__ctl__subcmd__spool__subcmd__help,show)
+                cmd="gopher__ctl__subcmd__spool__subcmd__help__subcmd__show"
+                ;;
             *)
                 ;;
         esac
@@ -161,7 +200,7 @@ _gopher__ctl() {
 
     case "${cmd}" in
         gopher__ctl)
-            opts="-h -V --socket --json --color --help --version probe targets save apply metric top events capabilities check-config log-level ready completions help"
+            opts="-h -V --socket --json --color --help --version probe targets save apply metric top events capabilities spool check-config log-level ready completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -428,7 +467,7 @@ _gopher__ctl() {
             return 0
             ;;
         gopher__ctl__subcmd__help)
-            opts="probe targets save apply metric top events capabilities check-config log-level ready completions help"
+            opts="probe targets save apply metric top events capabilities spool check-config log-level ready completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -668,6 +707,62 @@ _gopher__ctl() {
         gopher__ctl__subcmd__help__subcmd__save)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gopher__ctl__subcmd__help__subcmd__spool)
+            opts="show drain purge"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gopher__ctl__subcmd__help__subcmd__spool__subcmd__drain)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gopher__ctl__subcmd__help__subcmd__spool__subcmd__purge)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gopher__ctl__subcmd__help__subcmd__spool__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1152,6 +1247,220 @@ _gopher__ctl() {
         gopher__ctl__subcmd__save)
             opts="-h --socket --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gopher__ctl__subcmd__spool)
+            opts="-h --socket --json --color --help show drain purge help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gopher__ctl__subcmd__spool__subcmd__drain)
+            opts="-h --sink --timeout --socket --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --sink)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gopher__ctl__subcmd__spool__subcmd__help)
+            opts="show drain purge help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gopher__ctl__subcmd__spool__subcmd__help__subcmd__drain)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gopher__ctl__subcmd__spool__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gopher__ctl__subcmd__spool__subcmd__help__subcmd__purge)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gopher__ctl__subcmd__spool__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gopher__ctl__subcmd__spool__subcmd__purge)
+            opts="-h --sink --yes --socket --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --sink)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        gopher__ctl__subcmd__spool__subcmd__show)
+            opts="-h --socket --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -39,6 +39,7 @@ complete -c gopher-ctl -n "__fish_gopher_ctl_needs_command" -f -a "metric" -d 'P
 complete -c gopher-ctl -n "__fish_gopher_ctl_needs_command" -f -a "top" -d 'Watch what the features do and cost'
 complete -c gopher-ctl -n "__fish_gopher_ctl_needs_command" -f -a "events" -d 'Show the latest events, or follow them as they come'
 complete -c gopher-ctl -n "__fish_gopher_ctl_needs_command" -f -a "capabilities" -d 'Show what this kernel and host offer to probes'
+complete -c gopher-ctl -n "__fish_gopher_ctl_needs_command" -f -a "spool" -d 'Show, wait for or give up what waits to be delivered to Kafka and webhooks'
 complete -c gopher-ctl -n "__fish_gopher_ctl_needs_command" -f -a "check-config" -d 'Check configuration and probes.init as the daemon would read them, without a daemon'
 complete -c gopher-ctl -n "__fish_gopher_ctl_needs_command" -f -a "log-level" -d 'Show or change how much the daemon logs, until it ends or reads its configuration again'
 complete -c gopher-ctl -n "__fish_gopher_ctl_needs_command" -f -a "ready" -d 'Say whether the daemon does its work, and what is not as configured'
@@ -189,6 +190,42 @@ always\t'Always'
 never\t'Never'"
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand capabilities" -l json -d 'Print the daemon\'s JSON as it is'
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand capabilities" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and not __fish_seen_subcommand_from show drain purge help" -l socket -d 'The daemon\'s socket' -r -F
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and not __fish_seen_subcommand_from show drain purge help" -l color -d 'When to use colour; auto is on a terminal, without NO_COLOR and TERM=dumb' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'Always'
+never\t'Never'"
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and not __fish_seen_subcommand_from show drain purge help" -l json -d 'Print the daemon\'s JSON as it is'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and not __fish_seen_subcommand_from show drain purge help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and not __fish_seen_subcommand_from show drain purge help" -f -a "show" -d 'Show what waits for each sink, since when, and what was lost'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and not __fish_seen_subcommand_from show drain purge help" -f -a "drain" -d 'Wait until what waits now is delivered; nothing is deleted'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and not __fish_seen_subcommand_from show drain purge help" -f -a "purge" -d 'Give up what waits for a sink; it is counted as lost'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and not __fish_seen_subcommand_from show drain purge help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and __fish_seen_subcommand_from show" -l socket -d 'The daemon\'s socket' -r -F
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and __fish_seen_subcommand_from show" -l color -d 'When to use colour; auto is on a terminal, without NO_COLOR and TERM=dumb' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'Always'
+never\t'Never'"
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and __fish_seen_subcommand_from show" -l json -d 'Print the daemon\'s JSON as it is'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and __fish_seen_subcommand_from drain" -l sink -d 'Wait for this sink only' -r
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and __fish_seen_subcommand_from drain" -l timeout -d 'Give up waiting after so many seconds, with exit code 5' -r
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and __fish_seen_subcommand_from drain" -l socket -d 'The daemon\'s socket' -r -F
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and __fish_seen_subcommand_from drain" -l color -d 'When to use colour; auto is on a terminal, without NO_COLOR and TERM=dumb' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'Always'
+never\t'Never'"
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and __fish_seen_subcommand_from drain" -l json -d 'Print the daemon\'s JSON as it is'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and __fish_seen_subcommand_from drain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and __fish_seen_subcommand_from purge" -l sink -d 'The sink' -r
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and __fish_seen_subcommand_from purge" -l socket -d 'The daemon\'s socket' -r -F
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and __fish_seen_subcommand_from purge" -l color -d 'When to use colour; auto is on a terminal, without NO_COLOR and TERM=dumb' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'Always'
+never\t'Never'"
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and __fish_seen_subcommand_from purge" -l yes -d 'Really'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and __fish_seen_subcommand_from purge" -l json -d 'Print the daemon\'s JSON as it is'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and __fish_seen_subcommand_from purge" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show what waits for each sink, since when, and what was lost'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and __fish_seen_subcommand_from help" -f -a "drain" -d 'Wait until what waits now is delivered; nothing is deleted'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and __fish_seen_subcommand_from help" -f -a "purge" -d 'Give up what waits for a sink; it is counted as lost'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand spool; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand check-config" -s c -l config -d 'Configuration file; without it the daemon\'s own' -r -F
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand check-config" -l probes-init -d 'The probes to start with; without it what the configuration says' -r -F
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand check-config" -l socket -d 'The daemon\'s socket' -r -F
@@ -216,25 +253,29 @@ always\t'Always'
 never\t'Never'"
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand completions" -l json -d 'Print the daemon\'s JSON as it is'
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities check-config log-level ready completions help" -f -a "probe" -d 'Show and change probes'
-complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities check-config log-level ready completions help" -f -a "targets" -d 'Show what a feature observes now, and why'
-complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities check-config log-level ready completions help" -f -a "save" -d 'Write the present set of probes to probes.init'
-complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities check-config log-level ready completions help" -f -a "apply" -d 'Set several probes in one transaction: all take effect, or none'
-complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities check-config log-level ready completions help" -f -a "metric" -d 'Print the metrics as they are now; nothing is drained'
-complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities check-config log-level ready completions help" -f -a "top" -d 'Watch what the features do and cost'
-complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities check-config log-level ready completions help" -f -a "events" -d 'Show the latest events, or follow them as they come'
-complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities check-config log-level ready completions help" -f -a "capabilities" -d 'Show what this kernel and host offer to probes'
-complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities check-config log-level ready completions help" -f -a "check-config" -d 'Check configuration and probes.init as the daemon would read them, without a daemon'
-complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities check-config log-level ready completions help" -f -a "log-level" -d 'Show or change how much the daemon logs, until it ends or reads its configuration again'
-complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities check-config log-level ready completions help" -f -a "ready" -d 'Say whether the daemon does its work, and what is not as configured'
-complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities check-config log-level ready completions help" -f -a "completions" -d 'Print the completions for a shell'
-complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities check-config log-level ready completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities spool check-config log-level ready completions help" -f -a "probe" -d 'Show and change probes'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities spool check-config log-level ready completions help" -f -a "targets" -d 'Show what a feature observes now, and why'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities spool check-config log-level ready completions help" -f -a "save" -d 'Write the present set of probes to probes.init'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities spool check-config log-level ready completions help" -f -a "apply" -d 'Set several probes in one transaction: all take effect, or none'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities spool check-config log-level ready completions help" -f -a "metric" -d 'Print the metrics as they are now; nothing is drained'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities spool check-config log-level ready completions help" -f -a "top" -d 'Watch what the features do and cost'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities spool check-config log-level ready completions help" -f -a "events" -d 'Show the latest events, or follow them as they come'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities spool check-config log-level ready completions help" -f -a "capabilities" -d 'Show what this kernel and host offer to probes'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities spool check-config log-level ready completions help" -f -a "spool" -d 'Show, wait for or give up what waits to be delivered to Kafka and webhooks'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities spool check-config log-level ready completions help" -f -a "check-config" -d 'Check configuration and probes.init as the daemon would read them, without a daemon'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities spool check-config log-level ready completions help" -f -a "log-level" -d 'Show or change how much the daemon logs, until it ends or reads its configuration again'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities spool check-config log-level ready completions help" -f -a "ready" -d 'Say whether the daemon does its work, and what is not as configured'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities spool check-config log-level ready completions help" -f -a "completions" -d 'Print the completions for a shell'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and not __fish_seen_subcommand_from probe targets save apply metric top events capabilities spool check-config log-level ready completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and __fish_seen_subcommand_from probe" -f -a "list" -d 'List every feature with its state'
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and __fish_seen_subcommand_from probe" -f -a "get" -d 'Print a feature\'s configuration and status as JSON, which set takes back'
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and __fish_seen_subcommand_from probe" -f -a "set" -d 'Merge a configuration over a feature\'s present one'
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and __fish_seen_subcommand_from probe" -f -a "start" -d 'Start a feature with the configuration that it has'
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and __fish_seen_subcommand_from probe" -f -a "stop" -d 'Stop a feature; its configuration stays'
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and __fish_seen_subcommand_from probe" -f -a "explain" -d 'Explain a feature: its parts, parameters and tables, how it fares, and what to do'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and __fish_seen_subcommand_from spool" -f -a "show" -d 'Show what waits for each sink, since when, and what was lost'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and __fish_seen_subcommand_from spool" -f -a "drain" -d 'Wait until what waits now is delivered; nothing is deleted'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and __fish_seen_subcommand_from spool" -f -a "purge" -d 'Give up what waits for a sink; it is counted as lost'
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand probe; and __fish_seen_subcommand_from get set start stop explain" -f -a "baseinfo socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli container sermant sli flowtracer dnsmasq haproxy"
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand targets" -f -a "baseinfo socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli container sermant sli flowtracer dnsmasq haproxy"
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand events" -f -a "baseinfo socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli container sermant sli flowtracer dnsmasq haproxy"

@@ -111,12 +111,12 @@ mod tests {
 
     #[test]
     fn warnings_and_problems_are_shown_and_change_no_exit_code() {
-        let (text, code) = checked("[[webhook]]\nurl = \"https://h\"\n", Ok(b"io {}".to_vec()));
+        let (text, code) = checked("[limits.budget]\ncpu_percent = 5\n", Ok(b"io {}".to_vec()));
         assert_eq!(code, CLEAN);
         assert_eq!(
             text,
-            "problem: /e/g.toml:1: webhook: asks for posting events to a web address, which this version has not built yet; \
-             remove it until it is; nothing is posted\n\
+            "problem: /e/g.toml:2: limits.budget.cpu_percent: asks for a budget, which this version has not built yet; \
+             remove the section until it is; nothing is limited\n\
              warning: /e/probes.init:1: io: `snooper` is ignored\n"
         );
     }

@@ -8,11 +8,10 @@
 use super::counts::Counts;
 use super::entity::entity_id;
 use super::judge::{Verdict, is_armed, is_growth, judge};
+use super::source::Source;
 use super::suppress::Suppression;
 use hashbrown::{DefaultHashBuilder, HashTable};
-use probe_core::{
-    Baseline, Batch, Descriptor, Kind, Label, Params, RowRef, Subject, Table, Trigger, Value, When, params,
-};
+use probe_core::{Baseline, Batch, Descriptor, Label, Params, RowRef, Subject, Table, Trigger, When, params};
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::time::{Duration, Instant, SystemTime};
@@ -112,16 +111,6 @@ struct Watched {
     rows: HashTable<Row>,
     /// Its rows were seen before, so that one which is new to us is new.
     primed: bool,
-}
-
-/// Where a trigger's value is in a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
-    Column(usize),
-    /// The largest value of a histogram in the last period.
-    Max(usize),
-    /// The table has no such column: nothing is ever read.
-    Nowhere,
 }
 
 #[derive(Debug)]
@@ -558,61 +547,9 @@ impl State {
     }
 }
 
-impl Source {
-    fn of(table: &Table, metric: &str) -> Self {
-        let column = |name: &str| table.columns.iter().position(|column| column.name == name);
-        if let Some(at) = column(metric) {
-            return Self::Column(at);
-        }
-        let of_histogram = |at: &usize| {
-            table.columns.get(*at).is_some_and(|column| matches!(column.kind, Kind::Histogram(_)))
-        };
-        let stem = metric.strip_suffix("_max").and_then(column).filter(of_histogram);
-        stem.map_or(Self::Nowhere, Self::Max)
-    }
-
-    fn level(self, values: &[Value]) -> Option<f64> {
-        match self {
-            Self::Column(at) => match values.get(at)? {
-                Value::Gauge(value) => Some(*value),
-                _ => None,
-            },
-            Self::Max(at) => match values.get(at)? {
-                Value::Histogram(histogram) => histogram.max(),
-                _ => None,
-            },
-            Self::Nowhere => None,
-        }
-    }
-
-    fn count(self, values: &[Value]) -> Option<u64> {
-        match self {
-            Self::Column(at) => match values.get(at)? {
-                Value::Counter(count) => Some(*count),
-                _ => None,
-            },
-            Self::Max(_) | Self::Nowhere => None,
-        }
-    }
-}
-
 /// Whether both are the same table; a constant may have more than one address.
 fn is_same(a: &'static Table, b: &'static Table) -> bool {
     std::ptr::eq(a, b) || (a.name == b.name && a.entity == b.entity)
-}
-
-/// Whether a trigger's metric is something that its table shows; for the test over all features.
-pub fn is_watchable(trigger: &Trigger) -> bool {
-    let kind = match Source::of(trigger.table, trigger.metric) {
-        Source::Column(at) => trigger.table.columns.get(at).map(|column| column.kind),
-        Source::Max(_) => Some(Kind::Gauge),
-        Source::Nowhere => None,
-    };
-    match trigger.when {
-        When::Told => true,
-        When::Above { .. } | When::FreeBelow { .. } => kind == Some(Kind::Gauge),
-        When::GrewBy { .. } | When::Grew => kind == Some(Kind::Counter),
-    }
 }
 
 #[cfg(test)]

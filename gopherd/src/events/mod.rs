@@ -14,6 +14,7 @@ mod engine;
 mod entity;
 mod judge;
 mod live;
+mod source;
 mod suppress;
 mod teller;
 mod text;
@@ -21,9 +22,10 @@ mod watch;
 
 pub use counts::{Counts, FeatureCounts};
 pub use document::{Style, Writer};
-pub use engine::{Circumstances, Engine, Event, Tell, What, is_watchable};
+pub use engine::{Circumstances, Engine, Event, Tell, What};
 pub use entity::{MAX_LEN, entity_id};
 pub use live::{CAPACITY, Entry, Figures, Filter, Follower, Live, MAX_FOLLOWERS, Part, Place};
+pub use source::is_watchable;
 pub use watch::{QUEUE, Watch};
 
 use crate::config::{Config, DescLanguage};
