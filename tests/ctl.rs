@@ -213,7 +213,7 @@ fn top_prints_tables_or_documents_where_nobody_looks() {
     assert!(lines[1].contains("1 running") && lines[1].contains("sorted by cpu"), "{text}");
     let row: Vec<&str> =
         lines.iter().find(|line| line.starts_with("baseinfo")).expect("a row").split_whitespace().collect();
-    assert_eq!((row[1], row.len()), ("running", 9), "{text}");
+    assert_eq!((row[1], row.len()), ("running", 10), "{text}");
     assert!(row[5].ends_with('%') && !text.contains('\x1b'), "{text}");
     let all = done(ctl(&setup, &["top", "-n1", "-i0.1", "--all"], ""));
     assert!(all.lines().any(|line| line.starts_with("virt")), "{all}");

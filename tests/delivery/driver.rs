@@ -19,23 +19,23 @@ const FILE: &str = "GOPHERD_TEST_DELIVERS";
 
 /// The folders and the configuration of a process that delivers; they outlive it.
 #[derive(Debug)]
-pub struct Setup {
-    pub home: tempfile::TempDir,
+pub(crate) struct Setup {
+    pub(crate) home: tempfile::TempDir,
 }
 
 impl Setup {
-    pub fn new(config: &str) -> Self {
+    pub(crate) fn new(config: &str) -> Self {
         let setup = Self { home: tempfile::tempdir().expect("a folder") };
         setup.configure(config);
         setup
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
     }
 
     /// Writes the configuration; a process that runs is told by `reload`.
-    pub fn configure(&self, config: &str) {
+    pub(crate) fn configure(&self, config: &str) {
         let home = self.home.path().display();
         let mut text =
             format!("[paths]\nrun = \"{home}/run\"\nstate = \"{home}/state\"\nlog = \"{home}/log\"\n");
@@ -43,14 +43,14 @@ impl Setup {
         fs::write(self.path("gopherd.toml"), text).expect("written");
     }
 
-    pub fn start(&self) -> Driver {
+    pub(crate) fn start(&self) -> Driver {
         Driver::start(&self.path("gopherd.toml"))
     }
 }
 
 /// A process that delivers.
 #[derive(Debug)]
-pub struct Driver {
+pub(crate) struct Driver {
     child: Child,
     orders: ChildStdin,
     answers: Receiver<Value>,
@@ -111,53 +111,53 @@ impl Driver {
 
     /// Has `count` messages of `size` bytes accepted, fifty at a time; returns when all are.
     #[track_caller]
-    pub fn send(&mut self, stream: &str, count: u64, size: usize) {
+    pub(crate) fn send(&mut self, stream: &str, count: u64, size: usize) {
         self.order(&format!("send {stream} {count} {size}"));
         self.answer("sent");
     }
 
     /// From now on has events accepted without a pause until `halt` or its end.
-    pub fn flow(&mut self) {
+    pub(crate) fn flow(&mut self) {
         self.order("flow");
     }
 
     /// Ends the flow.
-    pub fn halt(&mut self) {
+    pub(crate) fn halt(&mut self) {
         self.order("halt");
         self.answer("halted");
     }
 
     /// Reads the configuration again.
     #[track_caller]
-    pub fn reload(&mut self) {
+    pub(crate) fn reload(&mut self) {
         self.order("reload");
         self.answer("reloaded");
     }
 
     /// The document of `GET /api/v1/spool`.
     #[track_caller]
-    pub fn spool(&mut self) -> Value {
+    pub(crate) fn spool(&mut self) -> Value {
         self.order("spool");
         self.answer("spool")
     }
 
     /// What `readyz` would show.
     #[track_caller]
-    pub fn problems(&mut self) -> String {
+    pub(crate) fn problems(&mut self) -> String {
         self.order("problems");
         self.answer("problems").to_string()
     }
 
     /// Gives up what waits for a sink.
     #[track_caller]
-    pub fn purge(&mut self, sink: &str) -> u64 {
+    pub(crate) fn purge(&mut self, sink: &str) -> u64 {
         self.order(&format!("purge {sink}"));
         self.answer("purged").as_u64().expect("a number")
     }
 
     /// The only sink, or the one whose name begins so.
     #[track_caller]
-    pub fn sink(&mut self, name: &str) -> Value {
+    pub(crate) fn sink(&mut self, name: &str) -> Value {
         let spool = self.spool();
         let sinks = spool["sinks"].as_array().expect("sinks");
         let found =
@@ -167,32 +167,32 @@ impl Driver {
 
     /// Messages that `sink` has lost, by the process's own account.
     #[track_caller]
-    pub fn lost(&mut self, sink: &str) -> u64 {
+    pub(crate) fn lost(&mut self, sink: &str) -> u64 {
         let sink = self.sink(sink);
         sink["lost"].as_object().expect("losses").values().filter_map(Value::as_u64).sum()
     }
 
     /// Waits until nothing waits for `sink`.
     #[track_caller]
-    pub fn drained(&mut self, sink: &str) {
+    pub(crate) fn drained(&mut self, sink: &str) {
         let done = |driver: &mut Self| (driver.sink(sink)["pending_records"] == 0).then_some(());
         eventually("the spool to be drained", || done(self));
     }
 
     /// What `accept` has returned for so far.
-    pub fn accepted(&self) -> Vec<u64> {
+    pub(crate) fn accepted(&self) -> Vec<u64> {
         let ranges = self.accepted.lock().expect("lines");
         ranges.iter().flat_map(|(first, count)| *first..first + count).collect()
     }
 
     /// Ends it in order.
-    pub fn close(mut self) {
+    pub(crate) fn close(mut self) {
         self.order("close");
         assert!(self.child.wait().expect("its end").success());
     }
 
     /// Ends it as `kill -9` does; what it had accepted.
-    pub fn kill(mut self) -> Vec<u64> {
+    pub(crate) fn kill(mut self) -> Vec<u64> {
         self.child.kill().expect("killed");
         self.child.wait().expect("its end");
         // The pipe still holds what it had said.

@@ -7,7 +7,7 @@ use gopher_e2e::kafka::{USER, shared};
 use std::fs;
 
 /// A configuration for the topics `event` and `meta`, with more lines of the section `kafka`.
-pub fn config(address: &str, event: &str, more: &str) -> String {
+pub(crate) fn config(address: &str, event: &str, more: &str) -> String {
     format!(
         "[event]\nout_channel = [\"kafka\", \"logs\"]\nkafka_topic = \"{event}\"\n\
          [meta]\nout_channel = \"kafka\"\nkafka_topic = \"{event}_meta\"\n\

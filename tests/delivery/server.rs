@@ -18,18 +18,18 @@ use tokio_rustls::TlsAcceptor;
 
 /// A request as it came.
 #[derive(Clone, Debug)]
-pub struct Got {
-    pub path: String,
-    pub seq: u64,
-    pub signature: Option<String>,
-    pub content_type: Option<String>,
-    pub body: Vec<u8>,
-    pub status: u16,
+pub(crate) struct Got {
+    pub(crate) path: String,
+    pub(crate) seq: u64,
+    pub(crate) signature: Option<String>,
+    pub(crate) content_type: Option<String>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) status: u16,
 }
 
 /// What the server answers now.
 #[derive(Clone, Copy, Debug)]
-pub enum Answer {
+pub(crate) enum Answer {
     Status(u16),
     /// Nothing, for as long as the connection lives.
     Silence,
@@ -43,20 +43,20 @@ struct State {
 
 /// A server that listens until it is dropped.
 #[derive(Debug)]
-pub struct Server {
-    pub port: u16,
+pub(crate) struct Server {
+    pub(crate) port: u16,
     state: Arc<State>,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
 impl Server {
     /// Starts one with a certificate of `authority`.
-    pub fn start(authority: &Authority) -> Self {
+    pub(crate) fn start(authority: &Authority) -> Self {
         Self::start_at(authority, free_port())
     }
 
     /// The same at a port that was free.
-    pub fn start_at(authority: &Authority, port: u16) -> Self {
+    pub(crate) fn start_at(authority: &Authority, port: u16) -> Self {
         let pair = authority.server("webhook");
         let certificate = CertificateDer::from_pem_slice(pair.cert.as_bytes()).expect("a certificate");
         let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).expect("a key");
@@ -76,17 +76,17 @@ impl Server {
         Self { port, state, runtime: Some(runtime) }
     }
 
-    pub fn answers(&self, answer: Answer) {
+    pub(crate) fn answers(&self, answer: Answer) {
         *self.state.answer.lock().expect("answer") = answer;
     }
 
     /// What came so far.
-    pub fn got(&self) -> Vec<Got> {
+    pub(crate) fn got(&self) -> Vec<Got> {
         self.state.got.lock().expect("got").clone()
     }
 
     /// The sequence numbers that it has taken.
-    pub fn taken(&self) -> Vec<u64> {
+    pub(crate) fn taken(&self) -> Vec<u64> {
         self.got().iter().filter(|got| got.status == 200).map(|got| got.seq).collect()
     }
 }

@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What became of the messages of one test.
 #[derive(Debug, Default)]
-pub struct Tally {
-    pub sent: u64,
-    pub delivered: u64,
-    pub twice: u64,
-    pub missing: Vec<u64>,
+pub(crate) struct Tally {
+    pub(crate) sent: u64,
+    pub(crate) delivered: u64,
+    pub(crate) twice: u64,
+    pub(crate) missing: Vec<u64>,
 }
 
 /// Compares the sequence numbers that were accepted with those that arrived, and says the numbers. What arrived beyond
 /// them was accepted in the moment of a kill, which nobody could tell any more.
-pub fn tally(what: &str, accepted: &[u64], arrived: &[u64]) -> Tally {
+pub(crate) fn tally(what: &str, accepted: &[u64], arrived: &[u64]) -> Tally {
     let sent: BTreeSet<u64> = accepted.iter().copied().collect();
     let there: BTreeSet<u64> = arrived.iter().copied().collect();
     let tally = Tally {
@@ -34,13 +34,13 @@ pub fn tally(what: &str, accepted: &[u64], arrived: &[u64]) -> Tally {
 }
 
 /// The sequence numbers of what kcat read.
-pub fn seqs(read: &[Read]) -> Vec<u64> {
+pub(crate) fn seqs(read: &[Read]) -> Vec<u64> {
     read.iter().map(Read::seq).collect()
 }
 
 /// Each message that arrives for the first time comes after all before it of its key.
 #[track_caller]
-pub fn in_order_by_key(read: &[Read]) {
+pub(crate) fn in_order_by_key(read: &[Read]) {
     let mut last: BTreeMap<&str, (u64, i64)> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     let mut partitions: BTreeMap<&str, i64> = BTreeMap::new();
