@@ -88,7 +88,7 @@ fn top_shows_what_runs_follows_keys_and_gives_the_terminal_back() {
     terminal.press("a");
     terminal.until("all features", |screen| screen.lines().any(|line| line.starts_with("container")));
     terminal.resize(50, 10);
-    terminal.until("a small screen", |screen| screen.contains("FEAT…"));
+    terminal.until("a small screen", |screen| screen.contains("FEA…"));
 
     terminal.press("q");
     assert!(terminal.end().success());
