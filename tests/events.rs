@@ -142,7 +142,7 @@ fn busy_processors_and_a_process_without_descriptors_are_events_that_suppression
         .map(|_| shell(&setup, "while :; do :; done"))
         .collect();
     let opened: String = (3..10).map(|fd| format!("exec {fd}</dev/null; ")).collect();
-    let poor = shell(&setup, &format!("ulimit -n 11; {opened} exec sleep 600"));
+    let poor = shell(&setup, &format!("ulimit -n 14; {opened} exec sleep 600"));
     let stream = Following::start(&daemon.rest(), "", None);
     let pid = poor.pid().to_string();
     baseinfo(&daemon, &["cpu", "proc"], 50, &json!({"snoopers": {"proc_id": [poor.pid()]}}));

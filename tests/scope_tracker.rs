@@ -1,6 +1,7 @@
 //! Scope by the process tracker: processes that live 50 ms and connect are counted by `tcp`, whichever selector
 //! chooses them, and nothing of it is in the kernel while no scope needs it.
 
+use gopher_e2e::bpf::held;
 use gopher_e2e::cgroup::{Cgroups, container_id};
 use gopher_e2e::process::{command, text_of};
 use gopher_e2e::{Daemon, Setup, eventually};
@@ -222,12 +223,7 @@ fn processes_that_are_moved_into_a_container_are_counted_with_those_in_container
 fn the_tracker_is_in_the_kernel_only_while_a_scope_needs_it() {
     let setup = Setup::new();
     let daemon = setup.start();
-    // Its descriptors: programs by their names in bpftool's words would be those of every daemon on this machine.
-    let programs = || {
-        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).expect("descriptors");
-        let links = descriptors.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
-        links.filter(|link| link.to_string_lossy().contains("bpf-prog")).count()
-    };
+    let programs = || held("prog", daemon.pid()).len();
     assert_eq!((tracker(&daemon), programs()), (json!({"state": "idle"}), 0));
     let order = json!({
         "cmd": {"probe": ["proc"]}, "snoopers": {"proc_name": [{"comm": "^nosuch$"}]}, "state": "running",

@@ -167,9 +167,6 @@ impl Running {
     /// Waits for the next thing to do; `fd` is the probe's own event source, if it has one.
     pub fn wait(&mut self, fd: Option<BorrowedFd<'_>>) -> Wake {
         loop {
-            if std::mem::take(&mut self.pending.sub_probes) {
-                return Wake::SubProbes(self.order.sub_probes.clone());
-            }
             if std::mem::take(&mut self.pending.scope) {
                 return Wake::Scope(self.order.scope.clone());
             }
@@ -178,6 +175,10 @@ impl Running {
             }
             if std::mem::take(&mut self.pending.params) {
                 return Wake::Params(Arc::clone(&self.order.params));
+            }
+            // Last: its answer is what whoever asked waits for, and says that all the rest is in force.
+            if std::mem::take(&mut self.pending.sub_probes) {
+                return Wake::SubProbes(self.order.sub_probes.clone());
             }
             match self.link.wait(fd, self.next) {
                 Signal::Deadline => return Wake::Tick(self.tick(Instant::now())),
@@ -334,10 +335,10 @@ mod tests {
         };
         let again = Signal::Order { order: order.clone(), answer: false };
         let mut running = running(vec![Signal::Order { order, answer: false }, again]);
-        assert!(matches!(running.wait(None), Wake::SubProbes(s) if !s.has("b")));
         assert!(matches!(running.wait(None), Wake::Scope(Scope::All)));
         assert!(matches!(running.wait(None), Wake::Containers(list) if list[0].id == id));
         assert!(matches!(running.wait(None), Wake::Params(p) if p.report_period().as_secs() == 5));
+        assert!(matches!(running.wait(None), Wake::SubProbes(s) if !s.has("b")));
         assert!(matches!(running.wait(None), Wake::Stop));
     }
 
