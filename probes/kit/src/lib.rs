@@ -6,12 +6,16 @@
 #![deny(unsafe_code)]
 
 pub mod bpf;
+pub mod cgroup;
 pub mod kept;
 pub mod kernel;
 pub mod link;
+pub mod net_dev;
 pub mod netlink;
+pub mod pressure;
 pub mod privilege;
+pub mod process;
 pub mod scan;
 pub mod stat;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
