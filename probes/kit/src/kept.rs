@@ -51,6 +51,11 @@ pub fn read_once<'b>(path: &Path, buf: &'b mut Vec<u8>) -> io::Result<&'b [u8]> 
     Ok(buf)
 }
 
+/// Reads the whole of an open file.
+pub fn read_open(fd: &OwnedFd, buf: &mut Vec<u8>) -> io::Result<()> {
+    read_all(fd, buf)
+}
+
 /// Reads the first `limit` bytes of a file whose length somebody else chooses, such as a command line.
 pub fn read_head<'b>(path: &Path, limit: usize, buf: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {
     let fd = open(path)?;

@@ -6,6 +6,7 @@
 //!
 //! `make bench` runs it after the benches of functions; `BENCH=short` is the one-minute form.
 
+mod container;
 mod containers;
 mod flood;
 mod functions;
@@ -41,13 +42,14 @@ impl Length {
 /// A part of the run, and what does it.
 type Part = (&'static str, fn(Length, &mut Report));
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     ("functions", functions::measure),
     ("latency", latency::measure),
     ("scrape", scrape::measure),
     ("resident", resident::measure),
     ("process table", process_table::measure),
     ("containers", containers::measure),
+    ("container", container::measure),
     ("flood", flood::measure),
     ("tcp", tcp::measure),
     ("socket", socket::measure),
