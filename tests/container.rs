@@ -12,7 +12,8 @@ fn file(id: &str, names: &[&str]) -> Option<String> {
     let root = Path::new("/sys/fs/cgroup");
     let hierarchies = fs::read_dir(root).expect("cgroups are mounted").flatten().map(|entry| entry.path());
     let dirs: Vec<PathBuf> = std::iter::once(root.to_owned()).chain(hierarchies).collect();
-    let paths = names.iter().flat_map(|name| dirs.iter().map(move |dir| dir.join("default").join(id).join(name)));
+    let paths =
+        names.iter().flat_map(|name| dirs.iter().map(move |dir| dir.join("default").join(id).join(name)));
     paths.into_iter().find_map(|path| fs::read_to_string(path).ok())
 }
 
@@ -73,7 +74,19 @@ fn what_is_shown_of_a_container_is_what_its_cgroups_say() {
                   /bin/busybox dd if=/dev/zero of=/tmp/file bs=1000000 count=8 conv=fsync; \
                   echo done >/tmp/done; exec /bin/busybox sleep 600 </dev/null 3</dev/null";
     let root_text = root.to_str().expect("ASCII");
-    let run = ["run", "-d", "--memory-limit", "67108864", "--rootfs", root_text, &id, "/bin/busybox", "sh", "-c", script];
+    let run = [
+        "run",
+        "-d",
+        "--memory-limit",
+        "67108864",
+        "--rootfs",
+        root_text,
+        &id,
+        "/bin/busybox",
+        "sh",
+        "-c",
+        script,
+    ];
     containerd.must("default", &run);
     eventually("the load to end", || fs::read(root.join("tmp/done")).ok());
 
@@ -89,10 +102,15 @@ fn what_is_shown_of_a_container_is_what_its_cgroups_say() {
     assert!(same("cpu_usage_seconds_total", &|| used(&id), 1e-6) > 0.0);
     same("processes", &|| file(&id, &["cgroup.procs"]).expect("processes").lines().count() as f64, 0.0);
     let pid = file(&id, &["cgroup.procs"]).expect("a process").lines().next().expect("one").to_owned();
-    let open = same("file_descriptors", &|| fs::read_dir(format!("/proc/{pid}/fd")).expect("open").count() as f64, 0.0);
+    let open = same(
+        "file_descriptors",
+        &|| fs::read_dir(format!("/proc/{pid}/fd")).expect("open").count() as f64,
+        0.0,
+    );
     assert!(open >= 1.0);
     let started = value(&daemon.scrape("/metrics"), &id, "start_time_seconds").expect("a start");
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs_f64();
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs_f64();
     assert!(started <= now && now - started < 3600.0, "{started} {now}");
     if file(&id, &["memory.stat"]).is_some() {
         let stat = |keys: [&str; 2]| {
@@ -124,13 +142,14 @@ fn what_is_shown_of_a_container_is_what_its_cgroups_say() {
     let inodes = daemon.scrape_until("inodes", |scrape| value(scrape, &id, "fs_inodes_total"));
     let free = value(&daemon.scrape("/metrics"), &id, "fs_inodes_free").expect("both");
     assert!(inodes > 0.0 && free <= inodes);
-    assert!(daemon.scrape("/metrics").all("gala_gopher_container_processes").count() == 1, "nothing else is in scope");
+    assert!(
+        daemon.scrape("/metrics").all("gala_gopher_container_processes").count() == 1,
+        "nothing else is in scope"
+    );
 
     // It ends, and its series with it.
     containerd.remove("default", &id);
-    daemon.scrape_until("its end", |scrape| {
-        scrape.under("gala_gopher_container_").is_empty().then_some(())
-    });
+    daemon.scrape_until("its end", |scrape| scrape.under("gala_gopher_container_").is_empty().then_some(()));
     assert_eq!(daemon.state("container"), "running");
 }
 
@@ -141,7 +160,8 @@ fn a_container_with_the_hosts_network_shows_none_as_its_own() {
     let root = rootfs(home.path());
     let id = format!("h{}", std::process::id());
     let root = root.to_str().expect("ASCII");
-    containerd.must("default", &["run", "-d", "--net-host", "--rootfs", root, &id, "/bin/busybox", "sleep", "600"]);
+    containerd
+        .must("default", &["run", "-d", "--net-host", "--rootfs", root, &id, "/bin/busybox", "sleep", "600"]);
     let setup = setup(&containerd);
     let daemon = start(&setup, &id);
     let scrape = daemon.scrape_until("the last table", |scrape| {
@@ -165,7 +185,19 @@ fn processes_that_are_killed_at_the_limit_are_counted_for_the_container_and_told
     let grow = "/bin/busybox sh -c 'x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done'";
     let script = format!("{grow}; {grow}; exec /bin/busybox sleep 600");
     let root = root.to_str().expect("ASCII");
-    let run = ["run", "-d", "--memory-limit", "33554432", "--rootfs", root, &id, "/bin/busybox", "sh", "-c", &script];
+    let run = [
+        "run",
+        "-d",
+        "--memory-limit",
+        "33554432",
+        "--rootfs",
+        root,
+        &id,
+        "/bin/busybox",
+        "sh",
+        "-c",
+        &script,
+    ];
     containerd.must("default", &run);
     let killed = || keyed(&file(&id, &["memory.oom_control", "memory.events"])?, "oom_kill");
     eventually("two kills by the kernel's own count", || (killed()? == 2.0).then_some(()));

@@ -12,7 +12,17 @@ const fn planned(
     sub_probes: &'static [SubProbe],
     params: &'static [&'static ParamSpec],
 ) -> Descriptor {
-    Descriptor { name, summary, sub_probes, scope, params, tables: &[], triggers: &[], needs: &[], build: None }
+    Descriptor {
+        name,
+        summary,
+        sub_probes,
+        scope,
+        params,
+        tables: &[],
+        triggers: &[],
+        needs: &[],
+        build: None,
+    }
 }
 
 /// What planned probes will need, so that the service's unit grants it once and not with each of them; a

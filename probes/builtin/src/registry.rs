@@ -12,4 +12,5 @@ mod socket;
 mod tcp;
 
 /// The features that are built, one folder each.
-pub(crate) static REGISTRY: &[&Descriptor] = &[&baseinfo::DESCRIPTOR, &container::DESCRIPTOR, &socket::DESCRIPTOR, &tcp::DESCRIPTOR];
+pub(crate) static REGISTRY: &[&Descriptor] =
+    &[&baseinfo::DESCRIPTOR, &container::DESCRIPTOR, &socket::DESCRIPTOR, &tcp::DESCRIPTOR];

@@ -127,7 +127,8 @@ mod tests {
     #[test]
     fn each_layout_is_recognised() {
         let v2 = FakeHost::new();
-        v2.write("sys/fs/cgroup/cgroup.controllers", "cpu memory").write("sys/fs/cgroup/memory/cgroup.procs", "");
+        v2.write("sys/fs/cgroup/cgroup.controllers", "cpu memory")
+            .write("sys/fs/cgroup/memory/cgroup.procs", "");
         let found = Hierarchies::find(&v2.env().sys);
         assert_eq!(found.unified(), Some(v2.path("sys/fs/cgroup").as_path()));
         assert_eq!(found.of("memory"), None, "a cgroup may have any name");

@@ -57,8 +57,12 @@ mod tests {
         let text =
             b"some avg10=18.73 avg60=19.69 avg300=9.95 total=46234237\nfull avg10=0.00 avg60=1 avg300=x total=7\n";
         let pressure = parse(text);
-        let some =
-            Stall { avg10: Some(18.73), avg60: Some(19.69), avg300: Some(9.95), total_ns: Some(46_234_237_000) };
+        let some = Stall {
+            avg10: Some(18.73),
+            avg60: Some(19.69),
+            avg300: Some(9.95),
+            total_ns: Some(46_234_237_000),
+        };
         assert_eq!(pressure.some, some);
         let full = Stall { avg10: Some(0.0), avg60: Some(1.0), avg300: None, total_ns: Some(7000) };
         assert_eq!(pressure.full, full);

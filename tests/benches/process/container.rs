@@ -32,7 +32,8 @@ pub(crate) fn measure(length: Length, report: &mut Report) {
         (scrape.all("gala_gopher_container_cpu_usage_seconds_total").count() >= COUNT).then_some(())
     });
     let probe = || threads(daemon.pid()).into_iter().filter(|(name, _)| name.starts_with("probe-container"));
-    let spent = || (cpu(daemon.pid()).as_secs_f64(), probe().map(|(_, time)| time.as_secs_f64()).sum::<f64>());
+    let spent =
+        || (cpu(daemon.pid()).as_secs_f64(), probe().map(|(_, time)| time.as_secs_f64()).sum::<f64>());
     let (mut all, mut own) = (Vec::new(), Vec::new());
     for _ in 0..length.pick(3, 1) {
         let (begun, before) = (Instant::now(), spent());

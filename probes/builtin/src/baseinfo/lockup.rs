@@ -31,7 +31,10 @@ pub(crate) const TRIGGER: Trigger = Trigger {
     metric: "count",
     when: When::Told,
     severity: Severity::Error,
-    text: Text { en: "The kernel reports a {kind} lockup: {message}.", zh: "内核报告 {kind} 类型的锁死：{message}。" },
+    text: Text {
+        en: "The kernel reports a {kind} lockup: {message}.",
+        zh: "内核报告 {kind} 类型的锁死：{message}。",
+    },
     ip: "",
     device: "",
 };
@@ -156,7 +159,6 @@ impl Reader for Lockup {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,7 +172,10 @@ mod tests {
     #[test]
     fn each_report_of_the_kernel_is_recognised_and_nothing_that_user_space_wrote() {
         for (record, expected) in [
-            ("0,512,5000000,-;watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [stress:1234]\n SUBSYSTEM=x\n", Some("soft")),
+            (
+                "0,512,5000000,-;watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [stress:1234]\n SUBSYSTEM=x\n",
+                Some("soft"),
+            ),
             ("0,513,5000000,-;NMI watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [a]b:7]\n", Some("soft")),
             ("0,514,5000000,-;NMI watchdog: Watchdog detected hard LOCKUP on cpu 3\n", Some("hard")),
             ("0,515,5000000,-;watchdog: Watchdog detected hard LOCKUP on cpu 3\n", Some("hard")),
@@ -192,10 +197,11 @@ mod tests {
         host.write("dev/kmsg", "0,1,1,-;BUG: soft lockup - CPU#7 stuck for 1s! [before:1]\n");
         let mut reader = Lockup::boxed(&host.env());
         assert_eq!(reader.missing(), Vec::<String>::new());
-        let boot = SystemTime::now() - Duration::from_nanos({
-            let now = clock_gettime(ClockId::Monotonic);
-            now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
-        });
+        let boot = SystemTime::now()
+            - Duration::from_nanos({
+                let now = clock_gettime(ClockId::Monotonic);
+                now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
+            });
         let old = std::fs::read_to_string(host.path("dev/kmsg")).expect("the log");
         let new = "0,2,1000000,-;watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [we\"ird:9]\n";
         host.write("dev/kmsg", format!("{old}{new}"));

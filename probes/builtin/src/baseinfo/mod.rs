@@ -28,8 +28,8 @@ mod trouble;
 use crate::params::params;
 use blind::Blind;
 use probe_core::{
-    Batch, Capability, Descriptor, Env, Order, Outcome, Poll, ProbeError, Row, ScopeUse, SubProbe,
-    Tick, Trigger, params, without,
+    Batch, Capability, Descriptor, Env, Order, Outcome, Poll, ProbeError, Row, ScopeUse, SubProbe, Tick,
+    Trigger, params, without,
 };
 use probe_kit::kept::KeptFile;
 

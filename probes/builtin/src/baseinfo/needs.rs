@@ -54,7 +54,11 @@ pub(super) const NEEDS: &[Need] = &[
         without: "what other users keep in directories of their own is not counted, and such directories are counted as lost",
     },
     trouble(Capability::Bpf, "load their programs and make their maps", "they do not run"),
-    trouble(Capability::Perfmon, "attach their programs and let them read the kernel's memory", "they do not run"),
+    trouble(
+        Capability::Perfmon,
+        "attach their programs and let them read the kernel's memory",
+        "they do not run",
+    ),
     trouble(
         Capability::SysResource,
         "make their maps on kernels before 5.11, where RLIMIT_MEMLOCK counts them",

@@ -87,7 +87,12 @@ impl Baseinfo {
         Ok(outcome)
     }
 
-    fn tick(&mut self, tick: Tick, programs: &mut Programs<'_, '_, '_>, running: &mut Running) -> Result<(), ProbeError> {
+    fn tick(
+        &mut self,
+        tick: Tick,
+        programs: &mut Programs<'_, '_, '_>,
+        running: &mut Running,
+    ) -> Result<(), ProbeError> {
         let mut batch = Batch::new(SystemTime::now());
         batch.close = tick.close();
         batch.skip("late_tick", tick.missed);
@@ -99,7 +104,11 @@ impl Baseinfo {
     }
 
     /// Works until it shall stop, or until programs are wanted and not there, or there and not wanted.
-    fn serve(&mut self, stage: Stage, mut programs: Programs<'_, '_, '_>) -> Result<Option<Running>, ProbeError> {
+    fn serve(
+        &mut self,
+        stage: Stage,
+        mut programs: Programs<'_, '_, '_>,
+    ) -> Result<Option<Running>, ProbeError> {
         let mut outcome = self.decide(stage.order(), &mut programs)?;
         let mut running = match stage {
             Stage::Starting(start) => start.attached(outcome.clone())?,
@@ -145,7 +154,8 @@ impl Baseinfo {
     /// The same with the programs loaded, or with the reason why they are not.
     fn serve_with_programs(&mut self, stage: Stage) -> Result<Option<Running>, ProbeError> {
         let mut storage = Storage::new();
-        let loaded = Trouble::load(&self.env, &mut storage).and_then(|trouble| Ok((trouble.events()?, trouble)));
+        let loaded =
+            Trouble::load(&self.env, &mut storage).and_then(|trouble| Ok((trouble.events()?, trouble)));
         match loaded {
             Ok((events, mut trouble)) => {
                 let ring = Ring::new(&events).map_err(|error| ProbeError::failed("ring", error))?;

@@ -88,9 +88,15 @@ mod tests {
         assert_eq!(reader.missing(), Vec::<String>::new());
         let rows = read(reader.as_mut());
         assert_eq!(rows.len(), 2);
-        assert_eq!((rows[0].label("resource"), rows[0].get("waiting_seconds_total")), (Some("cpu"), Some(7000.0)));
+        assert_eq!(
+            (rows[0].label("resource"), rows[0].get("waiting_seconds_total")),
+            (Some("cpu"), Some(7000.0))
+        );
         assert_eq!((rows[0].get("waiting_avg300"), rows[0].get("stalled_avg10")), (Some(3.0), None));
-        assert_eq!((rows[1].get("stalled_seconds_total"), rows[1].get("stalled_avg10")), (Some(9000.0), Some(0.25)));
+        assert_eq!(
+            (rows[1].get("stalled_seconds_total"), rows[1].get("stalled_avg10")),
+            (Some(9000.0), Some(0.25))
+        );
     }
 
     #[test]

@@ -142,7 +142,8 @@ mod tests {
         stat(text, &mut |device| devices.is_stacked(device), &mut row);
         assert_eq!((row.fs_reads_bytes_total, row.fs_writes_bytes_total), (Some(15), Some(20)));
         assert_eq!((row.fs_reads_total, row.fs_writes_total), (Some(1), Some(2)));
-        let v1 = b"253:0 Read 10\n253:0 Write 1\n8:0 Read 10\n8:0 Write 1\n8:0 Sync 3\n8:0 Total 11\nTotal 22\n";
+        let v1 =
+            b"253:0 Read 10\n253:0 Write 1\n8:0 Read 10\n8:0 Write 1\n8:0 Sync 3\n8:0 Total 11\nTotal 22\n";
         assert_eq!(by_direction(v1, &mut |device| devices.is_stacked(device)), (Some(10), Some(1)));
     }
 

@@ -136,7 +136,8 @@ fn start(proc: &Path, ask: &Ask, targets: Vec<ContainerTarget>) -> Option<Round>
     let (tell, answer) = sync_channel(1);
     let now = Arc::<Mutex<Option<ContainerKey>>>::default();
     let away = Arc::<AtomicUsize>::default();
-    let (proc, ask, its_now, its_away) = (proc.to_owned(), Arc::clone(ask), Arc::clone(&now), Arc::clone(&away));
+    let (proc, ask, its_now, its_away) =
+        (proc.to_owned(), Arc::clone(ask), Arc::clone(&now), Arc::clone(&away));
     let work = move || {
         let mut all = HashMap::new();
         for target in targets {
@@ -173,7 +174,10 @@ mod tests {
     use std::sync::mpsc::channel;
 
     fn target(id: &str) -> ContainerTarget {
-        ContainerTarget { id: ContainerKey::new(id).expect("an id"), process: ProcKey { tgid: 1, start_ticks: 1 } }
+        ContainerTarget {
+            id: ContainerKey::new(id).expect("an id"),
+            process: ProcKey { tgid: 1, start_ticks: 1 },
+        }
     }
 
     fn turn_until(asker: &mut Asker, targets: &[ContainerTarget], done: impl Fn(&Asker) -> bool) {

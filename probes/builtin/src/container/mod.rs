@@ -21,7 +21,8 @@ mod tests;
 
 use crate::params::params;
 use probe_core::{
-    Capability, Descriptor, Need, Polled, ProcKey, Row as _, ScopeUse, Severity, SubProbe, Text, Trigger, When,
+    Capability, Descriptor, Need, Polled, ProcKey, Row as _, ScopeUse, Severity, SubProbe, Text, Trigger,
+    When,
 };
 use probe_kit::kept::{self, read_piece};
 use probe_kit::scan::number;
@@ -118,7 +119,7 @@ fn open_process(proc: &Path, key: ProcKey) -> Option<OwnedFd> {
     (start == key.start_ticks).then_some(dir)
 }
 
-/// The containers that a process is in, as text.
+/// Reads the cgroups of the process whose directory this is.
 fn memberships(dir: &OwnedFd, buf: &mut Vec<u8>) -> Option<()> {
     let file = openat(dir, "cgroup", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     kept::read_open(&file, buf).ok()

@@ -106,8 +106,14 @@ mod tests {
         let text = b"  face |bytes packets errs drop\n lo: 9 9 9 9 0 0 0 0 9 9 9 9\n eth0: 1 2 3 4 0 0 0 0 5 6 7 8\n eth1: 10 0 0 0 0 0 0 0 1 0 0 0\n";
         let row = sum(text);
         assert_eq!((row.network_receive_bytes_total, row.network_transmit_bytes_total), (Some(11), Some(6)));
-        assert_eq!((row.network_receive_errors_total, row.network_receive_packets_dropped_total), (Some(3), Some(4)));
-        assert_eq!((row.network_transmit_errors_total, row.network_transmit_packets_dropped_total), (Some(7), Some(8)));
+        assert_eq!(
+            (row.network_receive_errors_total, row.network_receive_packets_dropped_total),
+            (Some(3), Some(4))
+        );
+        assert_eq!(
+            (row.network_transmit_errors_total, row.network_transmit_packets_dropped_total),
+            (Some(7), Some(8))
+        );
         assert_eq!(sum(b"eth0: 1 2 x 4\n").network_receive_errors_total, None);
         assert_eq!(sum(b"").network_receive_bytes_total, Some(0), "a namespace may have no device");
     }

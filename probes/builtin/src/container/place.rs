@@ -104,7 +104,11 @@ mod tests {
             (ID, "/docker/{}", Some("/docker/{}")),
             (ID, "/docker/{}/init.scope", Some("/docker/{}")),
             (ID, "/system.slice/docker-{}.scope", Some("/system.slice/docker-{}.scope")),
-            (ID, "/kubepods.slice/x.slice/cri-containerd-{}.scope/a/b", Some("/kubepods.slice/x.slice/cri-containerd-{}.scope")),
+            (
+                ID,
+                "/kubepods.slice/x.slice/cri-containerd-{}.scope/a/b",
+                Some("/kubepods.slice/x.slice/cri-containerd-{}.scope"),
+            ),
             (ID, "/system.slice/x.slice:cri-containerd:{}", Some("/system.slice/x.slice:cri-containerd:{}")),
             (ID, "/docker/fedcba/docker/{}", Some("/docker/fedcba/docker/{}")),
             (ID, "/system.slice/containerd.service", None),
@@ -116,7 +120,8 @@ mod tests {
         ];
         for (id, path, expected) in cases {
             let (path, expected) = (path.replace("{}", ID), expected.map(|e| e.replace("{}", ID)));
-            let found = own_part(path.as_bytes(), key(id)).map(|path| String::from_utf8_lossy(path).into_owned());
+            let found =
+                own_part(path.as_bytes(), key(id)).map(|path| String::from_utf8_lossy(path).into_owned());
             assert_eq!(found, expected, "{path}");
         }
     }
@@ -134,7 +139,8 @@ mod tests {
     #[test]
     fn a_hierarchy_that_does_not_name_the_container_is_not_its_own() {
         let (host, hierarchies) = hybrid();
-        let text = b"2:cpu,cpuacct:/default/demo\n4:memory:/default/demo/x\n0::/system.slice/containerd.service\n";
+        let text =
+            b"2:cpu,cpuacct:/default/demo\n4:memory:/default/demo/x\n0::/system.slice/containerd.service\n";
         let place = Place::find(&hierarchies, text, key("demo"));
         assert_eq!(place.unified, None);
         assert_eq!(place.v1("cpuacct"), Some(host.path("sys/fs/cgroup/cpu,cpuacct/default/demo").as_path()));
@@ -145,7 +151,8 @@ mod tests {
     #[test]
     fn where_none_names_it_its_process_is_in_a_cgroup_of_its_own_unless_that_is_the_root() {
         let (host, hierarchies) = hybrid();
-        let place = Place::find(&hierarchies, b"4:memory:/by/hand\n2:cpu,cpuacct:/\n0::/by/hand\n", key("demo"));
+        let place =
+            Place::find(&hierarchies, b"4:memory:/by/hand\n2:cpu,cpuacct:/\n0::/by/hand\n", key("demo"));
         assert_eq!(place.unified, Some(host.path("sys/fs/cgroup/unified/by/hand")));
         assert_eq!((place.v1("memory").is_some(), place.v1("cpu")), (true, None));
         assert!(Place::find(&hierarchies, b"4:memory:/\n0::/\n", key("demo")).is_empty());

@@ -6,8 +6,8 @@ use super::place::Place;
 use super::source::{EACH, Sources};
 use super::{NEEDS, cpu, fs, memberships, memory, open_process, process, psi, tables};
 use probe_core::{
-    Baseline, Batch, Capability, ContainerTarget, Env, Label, Order, Outcome, Poll, ProbeError,
-    SubProbes, Subject, Tick, without,
+    Baseline, Batch, Capability, ContainerTarget, Env, Label, Order, Outcome, Poll, ProbeError, SubProbes,
+    Subject, Tick, without,
 };
 use probe_kit::cgroup::Hierarchies;
 use probe_kit::kept::read_once;
@@ -103,7 +103,9 @@ impl Container {
                 "neither cgroup v2 nor the v1 controller cpuacct is mounted"
             }
             "memory" if !v1("memory") && !v2("memory") => "no cgroup hierarchy has the controller memory",
-            "psi" if self.hierarchies.unified().is_none() => "only cgroup v2 has pressure files, and it is not mounted",
+            "psi" if self.hierarchies.unified().is_none() => {
+                "only cgroup v2 has pressure files, and it is not mounted"
+            }
             "psi" if !self.env.proc.join("pressure").exists() => {
                 "this kernel has no pressure stall information, or was started with psi=0"
             }
@@ -121,7 +123,9 @@ impl Container {
                     .is_ok_and(|text| words(text.trim_ascii()).any(|word| word == b"io"))
             });
         if name == "fs" && !has_io {
-            sentences.push("no cgroup hierarchy has the controller io or blkio: reads and writes are absent".into());
+            sentences.push(
+                "no cgroup hierarchy has the controller io or blkio: reads and writes are absent".into(),
+            );
         }
         sentences
     }
@@ -133,8 +137,7 @@ impl Container {
         self.left_out = (order.containers.len() - containers.len()) as u64;
         let mut before: HashMap<ContainerTarget, Watched> =
             self.watched.drain(..).map(|watched| (watched.target, watched)).collect();
-        let mut kept: Vec<Option<Watched>> =
-            containers.iter().map(|target| before.remove(target)).collect();
+        let mut kept: Vec<Option<Watched>> = containers.iter().map(|target| before.remove(target)).collect();
         // Room first, then use of it.
         for gone in before.into_values().filter(|gone| gone.sources.keep()) {
             drop(gone);
@@ -166,7 +169,8 @@ impl Container {
         #[allow(clippy::cast_precision_loss)] // a time
         let ticks = target.process.start_ticks as f64;
         #[allow(clippy::cast_precision_loss)]
-        let started = self.booted.map(|booted| booted + ticks / rustix::param::clock_ticks_per_second() as f64);
+        let started =
+            self.booted.map(|booted| booted + ticks / rustix::param::clock_ticks_per_second() as f64);
         Watched {
             target,
             label: target.id.as_str().into(),
@@ -191,7 +195,11 @@ impl Container {
         }
         if self.active.has("memory") {
             let (oom, events) = memory::read_events(files, buf);
-            out.push(subject, baseline, tables::Memory { container_id: id.clone(), ..memory::read(files, buf) });
+            out.push(
+                subject,
+                baseline,
+                tables::Memory { container_id: id.clone(), ..memory::read(files, buf) },
+            );
             out.push(subject, baseline, tables::Oom { container_id: id.clone(), ..oom });
             out.push(subject, baseline, tables::MemoryEvents { container_id: id.clone(), ..events });
         }

@@ -36,8 +36,13 @@ pub(super) fn look(dir: &Path, root: Option<&Root>, left: &mut usize, buf: &mut 
             return Found { cut: true, ..Found::default() };
         }
         children(&dir, &mut waiting);
-        // One below may go at any time, or have threads only, which the kernel does not list.
-        let Ok(text) = read_once(&dir.join("cgroup.procs"), buf) else { continue };
+        let Ok(text) = read_once(&dir.join("cgroup.procs"), buf) else {
+            // One below may go at any time, or have threads only, which the kernel does not list.
+            if looked > 1 {
+                continue;
+            }
+            return Found::default();
+        };
         for pid in lines(text).filter_map(number).filter_map(|pid| u32::try_from(pid).ok()) {
             processes += 1;
             if *left == 0 {
@@ -79,7 +84,9 @@ mod tests {
     #[test]
     fn processes_of_cgroups_below_count_and_one_that_is_gone_has_nothing_open() {
         let host = FakeHost::new();
-        host.write("c/cgroup.procs", "7\n8\n").write("c/in/cgroup.procs", "9\n").write("c/in/deep/cgroup.procs", "");
+        host.write("c/cgroup.procs", "7\n8\n")
+            .write("c/in/cgroup.procs", "9\n")
+            .write("c/in/deep/cgroup.procs", "");
         for descriptor in ["7/fd/0", "7/fd/1", "9/fd/0"] {
             host.write(&format!("proc/{descriptor}"), "");
         }

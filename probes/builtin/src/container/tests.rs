@@ -26,7 +26,10 @@ fn process(host: &FakeHost, pid: u32, cgroup: &str) {
     host.write(&format!("proc/{pid}/stat"), format!("{pid} (a) b\n) S {words}4200 0 0\n"))
         .write(&format!("proc/{pid}/cgroup"), cgroup)
         .write(&format!("proc/{pid}/ns/net"), "")
-        .write(&format!("proc/{pid}/net/dev"), "  lo: 9 9 9 9 0 0 0 0 9 9 9 9\neth0: 100 1 2 3 0 0 0 0 200 4 5 6\n")
+        .write(
+            &format!("proc/{pid}/net/dev"),
+            "  lo: 9 9 9 9 0 0 0 0 9 9 9 9\neth0: 100 1 2 3 0 0 0 0 200 4 5 6\n",
+        )
         .write(&format!("proc/{pid}/root/etc/x"), "")
         .write(&format!("proc/{pid}/fd/0"), "")
         .write(&format!("proc/{pid}/fd/1"), "");
@@ -45,7 +48,10 @@ fn v2() -> FakeHost {
     process(&host, 77, &format!("0::/system.slice/docker-{ID}.scope/init.scope\n"));
     let dir = format!("sys/fs/cgroup/system.slice/docker-{ID}.scope");
     for (name, text) in [
-        ("cpu.stat", "usage_usec 3\nuser_usec 2\nsystem_usec 1\nnr_periods 5\nnr_throttled 4\nthrottled_usec 6\n"),
+        (
+            "cpu.stat",
+            "usage_usec 3\nuser_usec 2\nsystem_usec 1\nnr_periods 5\nnr_throttled 4\nthrottled_usec 6\n",
+        ),
         ("memory.current", "1000\n"),
         ("memory.max", "max\n"),
         ("memory.stat", "anon 400\nfile 300\nfile_mapped 50\ninactive_file 100\n"),
@@ -85,7 +91,7 @@ fn every_value_of_a_v2_container_is_that_of_its_file() {
     let host = v2();
     let mut probe = Container::with(&host.env(), Budget::new(EACH, EACH));
     let outcome = probe.apply(&wish(&ALL, &[target(ID, 77)])).expect("applies");
-    assert!(!outcome.degraded(), "{:?}", outcome.missing());
+    assert!(outcome.sub_probes.iter().all(|sub| sub.missing.is_empty()), "{:?}", outcome.missing());
     let rows = read(&mut probe, 0);
     for row in &rows {
         assert_eq!(row.label("container_id"), Some("0123456789ab"));
@@ -132,7 +138,11 @@ fn every_value_of_a_v2_container_is_that_of_its_file() {
 fn hybrid() -> FakeHost {
     let host = any_host();
     host.write("sys/fs/cgroup/unified/cgroup.controllers", "\n");
-    process(&host, 78, "4:memory:/default/demo\n3:blkio:/default/demo\n2:cpu,cpuacct:/default/demo\n0::/default/demo\n");
+    process(
+        &host,
+        78,
+        "4:memory:/default/demo\n3:blkio:/default/demo\n2:cpu,cpuacct:/default/demo\n0::/default/demo\n",
+    );
     for (name, text) in [
         ("cpu,cpuacct/default/demo/cpuacct.usage", "5000\n"),
         ("cpu,cpuacct/default/demo/cpuacct.usage_user", "3000\n"),
@@ -140,11 +150,17 @@ fn hybrid() -> FakeHost {
         ("cpu,cpuacct/default/demo/cpu.stat", "nr_periods 2\nnr_throttled 1\nthrottled_time 77\n"),
         ("memory/default/demo/memory.usage_in_bytes", "1000\n"),
         ("memory/default/demo/memory.limit_in_bytes", "4096\n"),
-        ("memory/default/demo/memory.stat", "inactive_file 1\ntotal_cache 300\ntotal_rss 400\ntotal_mapped_file 50\ntotal_inactive_file 2000\n"),
+        (
+            "memory/default/demo/memory.stat",
+            "inactive_file 1\ntotal_cache 300\ntotal_rss 400\ntotal_mapped_file 50\ntotal_inactive_file 2000\n",
+        ),
         ("memory/default/demo/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 4\n"),
         ("memory/default/demo/memory.failcnt", "9\n"),
         ("memory/default/demo/cgroup.procs", "78\n"),
-        ("blkio/default/demo/blkio.throttle.io_service_bytes", "8:0 Read 10\n8:0 Write 20\n8:0 Total 30\nTotal 30\n"),
+        (
+            "blkio/default/demo/blkio.throttle.io_service_bytes",
+            "8:0 Read 10\n8:0 Write 20\n8:0 Total 30\nTotal 30\n",
+        ),
         ("blkio/default/demo/blkio.throttle.io_serviced_recursive", "Total 0\n"),
         ("unified/default/demo/cpu.stat", "usage_usec 999\n"),
         ("unified/default/demo/io.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=3\n"),
@@ -159,7 +175,7 @@ fn a_hybrid_host_has_v1_counts_and_v2_pressure() {
     let host = hybrid();
     let mut probe = Container::with(&host.env(), Budget::new(0, EACH));
     let outcome = probe.apply(&wish(&ALL, &[target("demo", 78)])).expect("applies");
-    assert!(!outcome.degraded(), "{:?}", outcome.missing());
+    assert!(outcome.sub_probes.iter().all(|sub| sub.missing.is_empty()), "{:?}", outcome.missing());
     for index in 0..2 {
         // The second time without descriptors that were kept.
         expect(
@@ -244,9 +260,11 @@ fn a_cgroup_that_goes_in_mid_read_is_counted_and_the_others_are_read() {
     let mut probe = Container::with(&host.env(), Budget::new(0, EACH));
     let both = [target(ID, 77), target(&other, 79)];
     probe.apply(&wish(&["cpu"], &both)).expect("applies");
-    let usage = |rows: &[SeenRow]| rows.iter().map(|row| row.get("cpu_usage_seconds_total")).collect::<Vec<_>>();
+    let usage =
+        |rows: &[SeenRow]| rows.iter().map(|row| row.get("cpu_usage_seconds_total")).collect::<Vec<_>>();
     assert_eq!(usage(&read(&mut probe, 0)), [Some(3000.0), Some(1000.0)]);
-    std::fs::remove_dir_all(host.path(&format!("sys/fs/cgroup/system.slice/docker-{ID}.scope"))).expect("removed");
+    std::fs::remove_dir_all(host.path(&format!("sys/fs/cgroup/system.slice/docker-{ID}.scope")))
+        .expect("removed");
     std::fs::remove_dir_all(host.path("proc/77")).expect("removed");
     let batch = poll(&mut probe, tick(1, Duration::from_secs(1)));
     assert_eq!(usage(&seen(&batch)), [None, Some(1000.0)]);
@@ -273,14 +291,28 @@ fn a_process_that_has_another_ones_pid_is_not_asked() {
 fn hostile_texts_make_nothing_up() {
     let host = v2();
     let dir = format!("sys/fs/cgroup/system.slice/docker-{ID}.scope");
-    for name in ["cpu.stat", "memory.current", "memory.stat", "memory.events", "io.stat", "cpu.pressure", "cgroup.procs"] {
-        host.write(&format!("{dir}/{name}"), [b"usage_usec \xff\xfe 1\n8:0 rbytes\nsome avg10=NaN total=-1\n", &[b'9'; 4000][..]].concat());
+    for name in [
+        "cpu.stat",
+        "memory.current",
+        "memory.stat",
+        "memory.events",
+        "io.stat",
+        "cpu.pressure",
+        "memory.pressure",
+        "cgroup.procs",
+    ] {
+        host.write(
+            &format!("{dir}/{name}"),
+            [b"usage_usec \xff\xfe 1\n8:0 rbytes\nsome avg10=NaN total=-1\n", &[b'9'; 4000][..]].concat(),
+        );
     }
     host.write("proc/77/net/dev", [&b"eth0:"[..], &[b'9'; 4000]].concat());
     let mut probe = Container::with(&host.env(), Budget::new(EACH, EACH));
     probe.apply(&wish(&ALL, &[target(ID, 77)])).expect("applies");
     let rows = read(&mut probe, 0);
-    for row in rows.iter().filter(|row| !["container_start", "container_file", "container_fs"].contains(&row.table)) {
+    for row in
+        rows.iter().filter(|row| !["container_start", "container_file", "container_fs"].contains(&row.table))
+    {
         assert!(row.values.iter().all(|(name, _)| *name == "memory_limit_bytes"), "{row:#?}");
     }
 }
@@ -322,7 +354,8 @@ mod real {
                 }
             }
             let v1 = hierarchies.controllers().filter(|name| *name != "cpuset");
-            let roots: Vec<_> = v1.filter_map(|name| hierarchies.of(name)).chain(hierarchies.unified()).collect();
+            let roots: Vec<_> =
+                v1.filter_map(|name| hierarchies.of(name)).chain(hierarchies.unified()).collect();
             let mut shell = Command::new("/bin/sh");
             shell.args(["-c", &format!("read go; {script}; read end")]);
             let child = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell");
@@ -394,12 +427,17 @@ mod real {
             let outcome = probe.apply(&wish(&ALL, &[target])).expect("applies");
             for sub in &outcome.sub_probes {
                 let what: Vec<_> = sub.shortcomings().cloned().collect();
-                eprintln!("VERDICT container/{}: {}", sub.name, if what.is_empty() { "attached".into() } else { what.join("; ") });
+                eprintln!(
+                    "VERDICT container/{}: {}",
+                    sub.name,
+                    if what.is_empty() { "attached".into() } else { what.join("; ") }
+                );
             }
             made.go();
             let usage = |made: &Made| {
                 let v1 = made.file(&["cpuacct.usage"]).and_then(|text| text.trim().parse::<f64>().ok());
-                v1.or_else(|| Some(line(&made.file(&["cpu.stat"])?, "usage_usec")? * 1000.0)).expect("CPU time")
+                v1.or_else(|| Some(line(&made.file(&["cpu.stat"])?, "usage_usec")? * 1000.0))
+                    .expect("CPU time")
             };
             let before = usage(&made);
             let rows = read(&mut probe, 0);
@@ -416,7 +454,11 @@ mod real {
         if let Some(text) = made.file(&["memory.stat"]) {
             // The shell waits, so nothing changes.
             let cache = line(&text, "total_cache").or_else(|| line(&text, "file"));
-            assert_eq!(value(&rows, "container_memory", "memory_cache"), cache);
+            let shown = value(&rows, "container_memory", "memory_cache").expect("cache");
+            assert!(
+                cache.is_some_and(|cache| (shown - cache).abs() <= 1e6),
+                "{shown} {cache:?}: added up in batches"
+            );
             assert!(cache.is_some_and(|cache| cache >= 8e6), "the file is in the page cache: {cache:?}");
             let usage = made.file(&["memory.current", "memory.usage_in_bytes"]).expect("usage");
             let usage: f64 = usage.trim().parse().expect("a number");
@@ -427,7 +469,11 @@ mod real {
         }
         if let Some(pressure) = made.file(&["cpu.pressure"]) {
             let total = pressure.lines().next().and_then(|line| line.rsplit_once('=')?.1.parse::<f64>().ok());
-            assert_eq!(value(&rows, "container_psi", "pressure_cpu_waiting_seconds_total"), total.map(|us| us * 1000.0));
+            let shown = value(&rows, "container_psi", "pressure_cpu_waiting_seconds_total");
+            assert!(
+                shown.zip(total).is_some_and(|(shown, total)| shown <= total * 1000.0),
+                "{shown:?} {total:?}"
+            );
         }
         let _ = fs::remove_file(format!("/tmp/gopherd-{}", made.child.id()));
         // Kept descriptors of a cgroup that is removed tell so.

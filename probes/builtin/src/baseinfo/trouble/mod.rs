@@ -83,8 +83,9 @@ static JOBS: &[Job] = &[
 ];
 
 /// Only where the kernel's tracepoint tells no more than a pid.
-static JOBS_BY_PID: &[Job] =
-    &[job!("victims by signal", &[], &[OOM], "victim_signalled" on Requirement::Tracepoint("signal_generate"))];
+static JOBS_BY_PID: &[Job] = &[
+    job!("victims by signal", &[], &[OOM], "victim_signalled" on Requirement::Tracepoint("signal_generate")),
+];
 
 /// The jobs of this kernel.
 fn jobs() -> &'static [Job] {

@@ -112,7 +112,10 @@ mod tests {
 
     #[test]
     fn the_memory_of_the_host_is_told_and_what_is_not_known_is_said() {
-        assert_eq!(host(b"MemFree: 1 kB\nMemAvailable:  123 kB\nSwapFree: 0 kB\n"), ("123".into(), "0".into()));
+        assert_eq!(
+            host(b"MemFree: 1 kB\nMemAvailable:  123 kB\nSwapFree: 0 kB\n"),
+            ("123".into(), "0".into())
+        );
         assert_eq!(host(b"").0, "an unknown number of");
     }
 }

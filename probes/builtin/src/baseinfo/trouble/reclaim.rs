@@ -41,7 +41,7 @@ impl Reclaim {
         let mut rows: HashMap<Label, [Histogram; 3]> = HashMap::new();
         let mut idle = Vec::new();
         for (id, entry) in &entries {
-            let waits = entry.hist.iter().flat_map(|hist| hist.count).sum();
+            let waits: u64 = entry.hist.iter().flat_map(|hist| hist.count).sum();
             let since = before.get(id).filter(|(then, _)| *then == waits).map_or(now, |(_, since)| *since);
             if now.duration_since(since) >= IDLE {
                 idle.push(*id);
@@ -49,7 +49,9 @@ impl Reclaim {
             }
             self.0.insert(*id, (waits, since));
             // A cgroup that was removed and made again has another number and the same path.
-            let row = rows.entry(path(&entry.path)).or_insert_with(|| std::array::from_fn(|_| Histogram::new(&BOUNDS)));
+            let row = rows
+                .entry(path(&entry.path))
+                .or_insert_with(|| std::array::from_fn(|_| Histogram::new(&BOUNDS)));
             for (sum, hist) in row.iter_mut().zip(&entry.hist) {
                 let counts = hist.count.get(..=BOUNDS.len()).unwrap_or_default();
                 #[allow(clippy::cast_precision_loss)] // a sum of nanoseconds

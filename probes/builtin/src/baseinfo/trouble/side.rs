@@ -131,13 +131,14 @@ mod tests {
 
     #[test]
     fn a_path_is_put_together_from_the_inside_and_what_is_behind_a_nul_is_nothing() {
-        for (all, expected) in [
-            (&[&b"demo"[..], b"default"][..], "/default/demo"),
+        let cases: &[(&[&[u8]], &str)] = &[
+            (&[b"demo", b"default"], "/default/demo"),
             (&[], "/"),
             (&[b"\xff\"\n"], "/\u{fffd}\"\n"),
             (&[b"7", b"6", b"5", b"4", b"3", b"2", b"1"], "/.../1/2/3/4/5/6/7"),
-        ] {
-            assert_eq!(path(&names(all)), expected);
+        ];
+        for (all, expected) in cases {
+            assert_eq!(path(&names(all)), *expected);
         }
     }
 

@@ -2,8 +2,8 @@
 /*
  * `oom`, `hung_task` and `reclaim`: what the kernel did to a task, and how long tasks waited for memory.
  *
- * Who a task is and where it is charged is read here and now: a killed process may be gone before user space can
- * look. All of this is rare, so a record wakes the reader at once.
+ * Who a task is and where it is charged is read here and now: a killed process may be gone before user space
+ * can look. All of this is rare, so a record wakes the reader at once.
  */
 #include <vmlinux.h>
 
@@ -28,7 +28,8 @@
 /* Some forty events. */
 GOPHER_RING(events, 64 * 1024);
 
-/* Whom the running task has just sent SIGKILL; only for kernels whose mark_victim tells no more than a pid. */
+/* Whom the running task has just sent SIGKILL; only for kernels whose mark_victim tells no more than a pid.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 256);
@@ -216,7 +217,7 @@ int BPF_PROG(task_hangs, struct task_struct *task)
 
 static __always_inline int stall_begins(uint32_t stall)
 {
-	struct stall_key key = { .pid = bpf_get_current_pid_tgid(), .stall = stall };
+	struct stall_key key = {.pid = bpf_get_current_pid_tgid(), .stall = stall};
 	const struct task_struct *current = (const void *)bpf_get_current_task();
 	uint64_t now = bpf_ktime_get_ns();
 
@@ -230,7 +231,7 @@ static __always_inline int stall_begins(uint32_t stall)
 
 static __always_inline int stall_ends(uint32_t stall)
 {
-	struct stall_key key = { .pid = bpf_get_current_pid_tgid(), .stall = stall };
+	struct stall_key key = {.pid = bpf_get_current_pid_tgid(), .stall = stall};
 	const struct task_struct *current = (const void *)bpf_get_current_task();
 	uint64_t *since = bpf_map_lookup_elem(&begun, &key);
 	struct trouble_stalls *entry;
@@ -253,7 +254,8 @@ static __always_inline int stall_ends(uint32_t stall)
 		}
 		write_path(entry->path, node);
 	}
-	gopher_hist_add(&entry->hist[stall], gopher_hist_bucket(stall_bounds, TROUBLE_BOUNDS, waited), waited);
+	gopher_hist_add(&entry->hist[stall], gopher_hist_bucket(stall_bounds, TROUBLE_BOUNDS, waited),
+			waited);
 	return 0;
 }
 

@@ -5,7 +5,8 @@
 
 #include <gopher/abi.h>
 
-/* A cgroup's path: the names of its directories, the innermost first. Longer names are cut, deeper paths too. */
+/* A cgroup's path: the names of its directories, the innermost first. Longer names are cut, deeper paths too.
+ */
 #define TROUBLE_LEVELS 7
 #define TROUBLE_NAME 96
 
