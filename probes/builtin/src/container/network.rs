@@ -8,7 +8,7 @@ use probe_kit::net_dev::{Counts, devices};
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, openat, statx};
 use rustix::io::Errno;
 use std::collections::HashMap;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// A network namespace: device and inode of `/proc/<pid>/ns/net`.
 pub(super) type Namespace = (u32, u32, u64);
@@ -36,11 +36,15 @@ impl Pass {
         self.buf.resize(MAX_TEXT, 0);
     }
 
-    /// The counts of `namespace`, through a process that is in it. Nothing is kept open: that would keep the
-    /// namespace, and its devices with it.
-    pub(super) fn read(&mut self, namespace: Namespace, process: impl AsFd) -> Option<Network> {
+    /// The counts of `namespace`, through the directory of a process that is in it. Nothing of the namespace is kept
+    /// open: that would keep it, and its devices with it.
+    pub(super) fn read(
+        &mut self,
+        namespace: Namespace,
+        process: impl FnOnce() -> Option<OwnedFd>,
+    ) -> Option<Network> {
         let buf = &mut self.buf;
-        self.read.entry(namespace).or_insert_with(|| read(process, buf)).clone()
+        self.read.entry(namespace).or_insert_with(|| read(process()?, buf)).clone()
     }
 
     /// Memory held.

@@ -32,6 +32,7 @@ struct Watched {
     target: ContainerTarget,
     label: Label,
     sources: Sources,
+    /// Kept with the files of the cgroups.
     process: Option<OwnedFd>,
     /// `None` for the host's, and where it cannot be told.
     network: Option<Namespace>,
@@ -175,7 +176,7 @@ impl Container {
             target,
             label: target.id.as_str().into(),
             sources: Sources::new(place, keep),
-            process,
+            process: process.filter(|_| keep),
             network: network.filter(|own| self.host_network.is_some_and(|host| host != *own)),
             started,
         }
@@ -213,10 +214,15 @@ impl Container {
             out.push(subject, baseline, tables::Fs { container_id: id.clone(), ..row });
         }
         if self.active.has("network")
-            && let (Some(namespace), Some(process)) = (watched.network, &watched.process)
-            && let Some(row) = self.networks.read(namespace, process)
+            && let Some(namespace) = watched.network
         {
-            out.push(subject, baseline, tables::Network { container_id: id.clone(), ..row });
+            let row = self.networks.read(namespace, || match &watched.process {
+                Some(dir) => dir.try_clone().ok(),
+                None => open_process(&self.env.proc, watched.target.process),
+            });
+            if let Some(row) = row {
+                out.push(subject, baseline, tables::Network { container_id: id.clone(), ..row });
+            }
         }
         if self.active.has("psi") {
             out.push(subject, baseline, tables::Psi { container_id: id.clone(), ..psi::read(files, buf) });
