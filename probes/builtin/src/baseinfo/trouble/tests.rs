@@ -211,14 +211,80 @@ fn file_system(path: &Path) -> String {
     of.map_or_else(String::new, |(_, kind)| kind.to_owned())
 }
 
+/// A file system in a file, frozen: who writes to it waits and no signal wakes it.
+struct Frozen {
+    dir: tempfile::TempDir,
+    timeout: String,
+}
+
+/// After how many seconds the kernel calls a task hung.
+const TIMEOUT: &str = "/proc/sys/kernel/hung_task_timeout_secs";
+
+#[allow(clippy::disallowed_methods)] // to set the stage
+fn run(program: &str, args: &[&str]) -> bool {
+    Command::new(program).args(args).stdout(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+impl Frozen {
+    /// `None` where the kernel has no loop devices or no ext4.
+    fn new() -> Option<Self> {
+        let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+        if !known.lines().any(|line| line.trim() == "ext4") || !Path::new("/dev/loop-control").exists() {
+            return None;
+        }
+        let timeout = fs::read_to_string(TIMEOUT).ok()?;
+        let dir = tempfile::tempdir().expect("a folder");
+        let (image, at) = (dir.path().join("image"), dir.path().join("at"));
+        fs::File::create(&image).and_then(|file| file.set_len(8 << 20)).expect("a file");
+        fs::create_dir(&at).expect("a folder");
+        let (image, at) = (image.to_str().expect("ASCII"), at.to_str().expect("ASCII"));
+        assert!(
+            run("mkfs.ext4", &["-q", image]) && run("mount", &["-o", "loop", image, at]),
+            "mounted (as root)"
+        );
+        assert!(run("fsfreeze", &["-f", at]), "frozen");
+        fs::write(TIMEOUT, "1").expect("a shorter patience");
+        Some(Self { timeout, dir })
+    }
+
+    fn at(&self) -> PathBuf {
+        self.dir.path().join("at")
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        let _ = fs::write(TIMEOUT, &self.timeout);
+        let at = self.at();
+        let at = at.to_str().unwrap_or_default();
+        let _ = run("fsfreeze", &["-u", at]);
+        let _ = run("umount", &["-l", at]);
+    }
+}
+
 #[test]
-fn root_hung_tasks_are_watched_where_the_kernel_has_its_watchdog() {
+fn root_a_task_that_hangs_is_told_with_its_process_and_its_cgroup() {
     observing(HUNG_TASK, |trouble, ring| {
-        // Nothing hangs here: what a hang would be told as is in `side`, and that nothing is made up here.
-        let mut out = Batch::new(SystemTime::now());
-        trouble.drain(ring, &mut out);
-        trouble.read(&mut out);
-        assert_eq!(out.skipped(), []);
-        assert!(seen(&out).iter().all(|row| row.table == "system_hung_task"));
+        let Some(frozen) = Frozen::new() else {
+            // No way to make a task hang here; that nothing is made up can be seen.
+            let mut out = Batch::new(SystemTime::now());
+            trouble.drain(ring, &mut out);
+            trouble.read(&mut out);
+            assert_eq!((out.skipped(), out.occurrences().len()), (&[][..], 0));
+            return;
+        };
+        let small = Small::new("hang", 64 << 20);
+        let mut child = small.run(&format!("echo x >{}/file", frozen.at().display()));
+        let (told, count) = until(trouble, ring, |rows, told| {
+            let told = told.iter().find(|told| told.labels == [small.path.as_str()])?.clone();
+            let row = rows.iter().find(|row| row.label("cgroup") == Some(&small.path))?;
+            Some((told, row.get("count")))
+        });
+        drop(frozen);
+        child.wait().expect("it goes on");
+        assert!(count >= Some(1.0));
+        let Subject::Process(process) = told.subject else { panic!("{told:?}") };
+        assert_eq!((process.tgid, arg(&told, "comm")), (child.id(), "sh"));
+        assert_eq!(arg(&told, "thread"), child.id().to_string());
     });
 }
