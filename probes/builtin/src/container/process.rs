@@ -103,6 +103,7 @@ mod tests {
     #[test]
     fn a_container_with_too_many_cgroups_is_said_and_not_counted_in_part() {
         let host = FakeHost::new();
+        host.write("c/cgroup.procs", "");
         for number in 0..=MAX_CGROUPS {
             host.write(&format!("c/{number}/cgroup.procs"), "1\n");
         }

@@ -3,7 +3,7 @@
 use super::bpf::{TROUBLE_BOUNDS, trouble_stalls};
 use super::side::path;
 use libbpf_rs::MapCore;
-use probe_core::{Baseline, Batch, Histogram, Label, Row as _, Subject, table};
+use probe_core::{Baseline, Batch, Histogram, Label, Subject, table};
 use probe_kit::bpf::{raised, snapshot};
 use std::collections::HashMap;
 use std::io;

@@ -50,20 +50,26 @@ struct {
 	__type(value, uint64_t);
 } begun SEC(".maps");
 
-/* By the id of the memory cgroup. */
+/* struct trouble_stalls by the id of the memory cgroup. By size, because skeletons have no arrays of more
+ * than 32. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, TROUBLE_CGROUPS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, uint64_t);
-	__type(value, struct trouble_stalls);
+	__uint(value_size, sizeof(struct trouble_stalls));
 } stalls SEC(".maps");
 
 /* The bounds of the histograms in ns, those of the table. */
 const volatile uint64_t stall_bounds[TROUBLE_BOUNDS] = {};
 
-/* What a new entry begins with; too large for the stack. */
-struct trouble_stalls empty = {};
+/* What a new entry begins with; too large for the stack, and never written. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, uint32_t);
+	__uint(value_size, sizeof(struct trouble_stalls));
+} blank SEC(".maps");
 
 /* The cgroup that memory of the task is charged to; NULL where the kernel has no memory controller. */
 static __always_inline struct cgroup_subsys_state *memory_css(const struct task_struct *task)
@@ -234,8 +240,9 @@ static __always_inline int stall_ends(uint32_t stall)
 	struct stall_key key = {.pid = bpf_get_current_pid_tgid(), .stall = stall};
 	const struct task_struct *current = (const void *)bpf_get_current_task();
 	uint64_t *since = bpf_map_lookup_elem(&begun, &key);
-	struct trouble_stalls *entry;
+	struct trouble_stalls *entry, *empty;
 	struct kernfs_node *node;
+	uint32_t only = 0;
 	uint64_t id, waited;
 
 	if (!since)
@@ -246,7 +253,9 @@ static __always_inline int stall_ends(uint32_t stall)
 	id = BPF_CORE_READ(node, id);
 	entry = bpf_map_lookup_elem(&stalls, &id);
 	if (!entry) {
-		bpf_map_update_elem(&stalls, &id, &empty, BPF_NOEXIST);
+		empty = bpf_map_lookup_elem(&blank, &only);
+		if (empty)
+			bpf_map_update_elem(&stalls, &id, empty, BPF_NOEXIST);
 		entry = bpf_map_lookup_elem(&stalls, &id);
 		if (!entry) {
 			gopher_lose(GOPHER_LOST_MAP);
