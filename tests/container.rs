@@ -47,7 +47,7 @@ fn used(id: &str) -> f64 {
 fn start<'s>(setup: &'s Setup, id: &str) -> Daemon<'s> {
     let daemon = setup.start();
     let order = json!({
-        "cmd": {}, "snoopers": {"container_id": [id]}, "params": {"report_period": 5}, "state": "running",
+        "cmd": {}, "snoopers": {"container_name": [id]}, "params": {"report_period": 5}, "state": "running",
     });
     let answer = daemon.rest().put("/container", &order.to_string()).expect(200).json();
     assert_eq!(answer["result"], "success", "{answer}");

@@ -3,7 +3,6 @@
 //! A request to a device mapper or RAID device is counted there and again at the devices below it: those on top are
 //! left out. The inodes of the container's file system are asked for by `inodes`.
 
-use super::cpu::flat;
 use super::source::{File, Sources};
 use super::tables::Fs;
 use probe_kit::scan::{lines, number, pair, words};
@@ -162,7 +161,7 @@ mod tests {
             for text in [&bytes[..], text.as_bytes()] {
                 stat(text, &mut |_| false, &mut Fs::default());
                 by_direction(text, &mut |_| false);
-                flat(text, |_, _| {});
+                super::super::cpu::flat(text, |_, _| {});
             }
         }
     }

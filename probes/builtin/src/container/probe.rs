@@ -16,6 +16,7 @@ use probe_kit::process::{Budget, Root};
 use probe_kit::scan::{lines, number, words};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Containers of one pass: as many as the daemon knows at most.
@@ -66,12 +67,15 @@ impl Container {
     /// The same with so many kept descriptors.
     pub(super) fn with(env: &Env, budget: Budget) -> Self {
         let _raised = raise(&NEEDED);
-        let first = std::fs::File::open(env.proc.join("1")).ok();
+        let of = |process: &str| network::namespace(std::fs::File::open(env.proc.join(process)).ok()?).ok();
+        // Where nobody may look at the first process, a /proc of our own is that of the host's network as far as we
+        // can see; one that was mounted elsewhere is not.
+        let own = || if env.proc == Path::new("/proc") { of("self") } else { None };
         Self {
             hierarchies: Hierarchies::find(&env.sys),
             budget,
             root: Root::open(&env.proc).ok(),
-            host_network: first.and_then(|first| network::namespace(first).ok()),
+            host_network: of("1").or_else(own),
             booted: booted(env),
             active: SubProbes::default(),
             watched: Vec::new(),
