@@ -730,7 +730,7 @@ _gopher__ctl() {
             return 0
             ;;
         gopher__ctl__subcmd__probe__subcmd__explain)
-            opts="-h --socket --json --color --help baseinfo socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli container sermant sli flowtracer dnsmasq haproxy"
+            opts="-h --socket --json --color --help baseinfo container socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -763,7 +763,7 @@ _gopher__ctl() {
             return 0
             ;;
         gopher__ctl__subcmd__probe__subcmd__get)
-            opts="-h --socket --json --color --help baseinfo socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli container sermant sli flowtracer dnsmasq haproxy"
+            opts="-h --socket --json --color --help baseinfo container socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -941,7 +941,7 @@ _gopher__ctl() {
             return 0
             ;;
         gopher__ctl__subcmd__probe__subcmd__set)
-            opts="-h --dry-run --socket --json --color --help baseinfo socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli container sermant sli flowtracer dnsmasq haproxy"
+            opts="-h --dry-run --socket --json --color --help baseinfo container socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -974,7 +974,7 @@ _gopher__ctl() {
             return 0
             ;;
         gopher__ctl__subcmd__probe__subcmd__start)
-            opts="-h --socket --json --color --help baseinfo socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli container sermant sli flowtracer dnsmasq haproxy"
+            opts="-h --socket --json --color --help baseinfo container socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1007,7 +1007,7 @@ _gopher__ctl() {
             return 0
             ;;
         gopher__ctl__subcmd__probe__subcmd__stop)
-            opts="-h --socket --json --color --help baseinfo socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli container sermant sli flowtracer dnsmasq haproxy"
+            opts="-h --socket --json --color --help baseinfo container socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1106,7 +1106,7 @@ _gopher__ctl() {
             return 0
             ;;
         gopher__ctl__subcmd__targets)
-            opts="-h --pid --socket --json --color --help baseinfo socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli container sermant sli flowtracer dnsmasq haproxy"
+            opts="-h --pid --socket --json --color --help baseinfo container socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
