@@ -33,8 +33,9 @@ struct Watched {
     target: ContainerTarget,
     label: Label,
     sources: Sources,
-    /// Kept with the files of the cgroups.
+    /// Kept with the files of the cgroups, as `top` is.
     process: Option<OwnedFd>,
+    top: Option<process::Top>,
     /// `None` for the host's, and where it cannot be told.
     network: Option<Namespace>,
     /// Unix time.
@@ -176,8 +177,10 @@ impl Container {
         #[allow(clippy::cast_precision_loss)]
         let started =
             self.booted.map(|booted| booted + ticks / rustix::param::clock_ticks_per_second() as f64);
+        let top = place.processes().filter(|_| keep).map(process::Top::new);
         Watched {
             target,
+            top,
             label: target.id.as_str().into(),
             sources: Sources::new(place, keep),
             process: process.filter(|_| keep),
@@ -234,8 +237,16 @@ impl Container {
         if self.active.has("process") {
             let start = tables::Start { container_id: id.clone(), start_time_seconds: watched.started };
             out.push(subject, baseline, start);
-            if let Some(dir) = files.place().processes() {
-                let found = process::look(dir, self.root.as_ref(), left, buf);
+            let mut fresh;
+            let top = match &mut watched.top {
+                Some(top) => Some(top),
+                None => {
+                    fresh = files.place().processes().map(process::Top::new);
+                    fresh.as_mut()
+                }
+            };
+            if let Some(top) = top {
+                let found = process::look(top, self.root.as_ref(), left, buf);
                 out.skip("container_cgroups", u64::from(found.cut));
                 out.skip("process_unreadable", found.refused);
                 #[allow(clippy::cast_precision_loss)] // gauges
@@ -248,7 +259,7 @@ impl Container {
                 out.push(subject, baseline, row);
             }
         }
-        let misses = files.take_misses();
+        let misses = watched.sources.take_misses();
         out.skip("container_gone", u64::from(misses.gone));
         out.skip("container_unreadable", u64::from(misses.refused));
     }

@@ -1,8 +1,10 @@
 //! `process`: the processes of a container and what they have open.
 
-use probe_kit::kept::read_once;
+use probe_kit::kept::{KeptFile, read_once};
 use probe_kit::process::{Miss, Root};
 use probe_kit::scan::{lines, number};
+use rustix::fs::{Mode, OFlags};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -23,10 +25,35 @@ pub(super) struct Found {
     pub(super) refused: u64,
 }
 
-/// Looks into the cgroup `dir` and those below it. `left` is how many processes may still be looked at.
-pub(super) fn look(dir: &Path, root: Option<&Root>, left: &mut usize, buf: &mut Vec<u8>) -> Found {
+/// The cgroup of a container, which is looked into again and again.
+#[derive(Debug)]
+pub(super) struct Top {
+    path: PathBuf,
+    procs: KeptFile,
+    /// To be asked whether there are cgroups below.
+    dir: Option<OwnedFd>,
+}
+
+impl Top {
+    /// The one at `path`; nothing of it is opened yet.
+    pub(super) fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), procs: KeptFile::new(path.join("cgroup.procs")), dir: None }
+    }
+
+    /// Whether the kernel counts no directory in it as a link of it. Unknown on file systems that do not count them.
+    fn is_leaf(&mut self) -> bool {
+        if self.dir.is_none() {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            self.dir = rustix::fs::open(&self.path, flags, Mode::empty()).ok();
+        }
+        self.dir.as_ref().is_some_and(|dir| rustix::fs::fstat(dir).is_ok_and(|stat| stat.st_nlink == 2))
+    }
+}
+
+/// Looks into a cgroup and those below it. `left` is how many processes may still be looked at.
+pub(super) fn look(top: &mut Top, root: Option<&Root>, left: &mut usize, buf: &mut Vec<u8>) -> Found {
     let mut found = Found::default();
-    let mut waiting = vec![dir.to_owned()];
+    let mut waiting = vec![top.path.clone()];
     let mut looked = 0;
     let (mut processes, mut descriptors) = (0u64, Some(0u64));
     while let Some(dir) = waiting.pop() {
@@ -35,8 +62,11 @@ pub(super) fn look(dir: &Path, root: Option<&Root>, left: &mut usize, buf: &mut 
             // What is left out would make both numbers too small.
             return Found { cut: true, ..Found::default() };
         }
-        children(&dir, &mut waiting);
-        let Ok(text) = read_once(&dir.join("cgroup.procs"), buf) else {
+        if looked > 1 || !top.is_leaf() {
+            children(&dir, &mut waiting);
+        }
+        let text = if looked == 1 { top.procs.read(buf) } else { read_once(&dir.join("cgroup.procs"), buf) };
+        let Ok(text) = text else {
             // One below may go at any time, or have threads only, which the kernel does not list.
             if looked > 1 {
                 continue;
@@ -92,11 +122,11 @@ mod tests {
         }
         let root = Root::open(&host.env().proc).expect("a tree");
         let (mut left, mut buf) = (10, Vec::new());
-        let found = look(&host.path("c"), Some(&root), &mut left, &mut buf);
+        let found = look(&mut Top::new(&host.path("c")), Some(&root), &mut left, &mut buf);
         assert_eq!(found, Found { processes: Some(3), descriptors: Some(3), cut: false, refused: 0 });
         assert_eq!(left, 7);
         let mut left = 2;
-        let found = look(&host.path("c"), Some(&root), &mut left, &mut buf);
+        let found = look(&mut Top::new(&host.path("c")), Some(&root), &mut left, &mut buf);
         assert_eq!((found.processes, found.descriptors), (Some(3), None), "a part is not the number");
     }
 
@@ -107,7 +137,7 @@ mod tests {
         for number in 0..=MAX_CGROUPS {
             host.write(&format!("c/{number}/cgroup.procs"), "1\n");
         }
-        let found = look(&host.path("c"), None, &mut 10_000, &mut Vec::new());
+        let found = look(&mut Top::new(&host.path("c")), None, &mut 10_000, &mut Vec::new());
         assert!(found.cut && found.processes.is_none());
     }
 }

@@ -75,8 +75,8 @@ const FILES: [Name; 18] = [
     v2("io.pressure"),
 ];
 
-/// Descriptors that one container keeps at most: these, and its process's directory.
-pub(super) const EACH: usize = FILES.len() + 1;
+/// Descriptors that one container keeps at most: these, its process's directory, and `cgroup.procs` with its directory.
+pub(super) const EACH: usize = FILES.len() + 3;
 
 #[derive(Debug)]
 enum Source {
@@ -131,24 +131,24 @@ impl Sources {
     /// Reads one; `None` for one that is not there or cannot be read.
     pub(super) fn read<'b>(&mut self, file: File, buf: &'b mut Vec<u8>) -> Option<&'b [u8]> {
         let index = file as usize;
-        let result = match &mut self.sources[index] {
+        let length = match &mut self.sources[index] {
             Source::Absent => return None,
-            Source::New => match self.look(index, buf) {
-                Ok(source) => {
-                    let found = !matches!(source, Source::Absent);
-                    self.sources[index] = source;
-                    return found.then_some(buf);
-                }
-                Err(error) => Err(error),
-            },
-            Source::Kept(kept) => kept.read(buf).map(drop),
-            Source::Once(path) => read_once(path, buf).map(drop),
+            Source::Kept(kept) => kept.read_in_one(buf).map(<[u8]>::len),
+            Source::Once(path) => read_once(path, buf).map(<[u8]>::len),
+            Source::New => self.look(index, buf).map(|source| {
+                let found = !matches!(source, Source::Absent);
+                self.sources[index] = source;
+                if found { buf.len() } else { 0 }
+            }),
         };
-        if let Err(error) = result {
-            self.miss(&error);
-            return None;
+        match length {
+            Ok(_) if matches!(self.sources[index], Source::Absent) => None,
+            Ok(length) => buf.get(..length),
+            Err(error) => {
+                self.miss(&error);
+                None
+            }
         }
-        Some(buf)
     }
 
     /// Finds a file by its names and reads it.
