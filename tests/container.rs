@@ -64,6 +64,7 @@ fn setup(containerd: &Containerd) -> Setup {
 }
 
 #[test]
+#[allow(clippy::cast_precision_loss)] // small numbers
 fn what_is_shown_of_a_container_is_what_its_cgroups_say() {
     let home = tempfile::Builder::new().prefix("gopherd-ct-").tempdir().expect("a temporary folder");
     let containerd = Containerd::start(&home.path().join("c"));
