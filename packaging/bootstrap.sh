@@ -71,6 +71,9 @@ if [ "$what" = test ]; then
 	need openssl openssl openssl
 	need ps procps procps-ng
 	need strace strace strace
+	# A file system that can be frozen, for a task that hangs.
+	need mkfs.ext4 e2fsprogs e2fsprogs
+	need fsfreeze util-linux util-linux
 	need iostat sysstat sysstat
 	need zstd zstd zstd
 	need gzip gzip gzip

@@ -5,9 +5,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A tree of cgroups of one test; its processes go back to the root and the tree is removed when it is dropped.
+/// Trees of cgroups of one test; its processes go back to the root and the trees are removed when it is dropped.
 #[derive(Debug)]
-pub struct Cgroups {
+pub struct Cgroups(Vec<Tree>);
+
+/// The tree in one hierarchy.
+#[derive(Debug)]
+struct Tree {
     mount: PathBuf,
     root: PathBuf,
 }
@@ -16,37 +20,56 @@ impl Cgroups {
     /// An empty tree in a hierarchy that may be written to. Needs root.
     #[track_caller]
     pub fn new() -> Self {
+        Self::first(1)
+    }
+
+    /// An empty tree in every hierarchy, as a runtime makes them.
+    #[track_caller]
+    pub fn everywhere() -> Self {
+        Self::first(usize::MAX)
+    }
+
+    #[track_caller]
+    fn first(count: usize) -> Self {
         static TREES: AtomicU32 = AtomicU32::new(0);
         let name = format!("gopherd-e2e-{}-{}", std::process::id(), TREES.fetch_add(1, Ordering::Relaxed));
         let mounts = fs::read_to_string("/proc/self/mounts").expect("mounts");
-        let mut mounts = mounts.lines().filter_map(|line| {
+        let mounts = mounts.lines().filter_map(|line| {
             let words: Vec<_> = line.split(' ').collect();
             let (point, kind, options) = (words.get(1)?, words.get(2)?, words.get(3)?);
             // A cpuset of v1 takes no process before it has CPUs.
             let usable = kind.starts_with("cgroup") && !options.split(',').any(|option| option == "cpuset");
             usable.then(|| PathBuf::from(point))
         });
-        let tree = mounts.find_map(|mount| {
+        let trees = mounts.filter_map(|mount| {
             let root = mount.join(&name);
-            fs::create_dir(&root).ok().map(|()| Self { mount, root })
+            fs::create_dir(&root).ok().map(|()| Tree { mount, root })
         });
-        tree.expect("a cgroup can be made (run as root, with a writable /sys/fs/cgroup)")
+        let trees: Vec<_> = trees.take(count).collect();
+        assert!(!trees.is_empty(), "no cgroup can be made (run as root, with a writable /sys/fs/cgroup)");
+        Self(trees)
     }
 
-    /// Moves a process into the cgroup `path` of this tree, made if it is not there.
+    /// Moves a process into the cgroup `path` of each tree, made if it is not there.
     #[track_caller]
     pub fn put(&self, pid: u32, path: &str) {
-        let dir = self.root.join(path);
-        fs::create_dir_all(&dir).expect("a cgroup");
-        fs::write(dir.join("cgroup.procs"), pid.to_string()).expect("a process can be moved");
+        for tree in &self.0 {
+            let dir = tree.root.join(path);
+            fs::create_dir_all(&dir).expect("a cgroup");
+            fs::write(dir.join("cgroup.procs"), pid.to_string()).expect("a process can be moved");
+        }
     }
 
-    /// Moves a process back to the root of the hierarchy.
+    /// Moves a process back to the root of each hierarchy.
     #[track_caller]
     pub fn release(&self, pid: u32) {
-        fs::write(self.mount.join("cgroup.procs"), pid.to_string()).expect("a process can be moved");
+        for tree in &self.0 {
+            fs::write(tree.mount.join("cgroup.procs"), pid.to_string()).expect("a process can be moved");
+        }
     }
+}
 
+impl Tree {
     fn clear(&self, dir: &PathBuf) {
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -68,7 +91,7 @@ impl Default for Cgroups {
 
 impl Drop for Cgroups {
     fn drop(&mut self) {
-        self.clear(&self.root);
+        self.0.iter().for_each(|tree| tree.clear(&tree.root));
     }
 }
 

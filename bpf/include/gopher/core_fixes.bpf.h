@@ -83,4 +83,39 @@ static __always_inline int gopher_in_execve(const struct task_struct *task)
 	return BPF_CORE_READ_BITFIELD_PROBED(task, in_execve);
 }
 
+/* The directory that a kernfs node, such as a cgroup's, lies in. Renamed in 6.15. */
+struct kernfs_node___from_6_15 {
+	struct kernfs_node *__parent;
+} __attribute__((preserve_access_index));
+
+static __always_inline struct kernfs_node *gopher_kernfs_parent(const struct kernfs_node *node)
+{
+	const struct kernfs_node___from_6_15 *newer = (const void *)node;
+
+	if (bpf_core_field_exists(newer->__parent))
+		return BPF_CORE_READ(newer, __parent);
+	return BPF_CORE_READ(node, parent);
+}
+
+/*
+ * Resident pages of one kind (MM_FILEPAGES, …). From 6.2 on they are counted by CPU and this is the part that
+ * is added up already, a few dozen pages off for each CPU.
+ */
+struct mm_rss_stat___until_6_1 {
+	atomic_long_t count[4];
+} __attribute__((preserve_access_index));
+
+struct mm_struct___until_6_1 {
+	struct mm_rss_stat___until_6_1 rss_stat;
+} __attribute__((preserve_access_index));
+
+#define gopher_mm_pages(mm, kind)                                                            \
+	({                                                                                   \
+		const struct mm_struct___until_6_1 *older = (const void *)(mm);              \
+		int64_t pages = bpf_core_type_exists(struct mm_rss_stat___until_6_1)         \
+					? BPF_CORE_READ(older, rss_stat.count[kind].counter) \
+					: BPF_CORE_READ(mm, rss_stat[kind].count);           \
+		pages > 0 ? (uint64_t)pages : 0;                                             \
+	})
+
 #endif /* GOPHER_CORE_FIXES_BPF_H */

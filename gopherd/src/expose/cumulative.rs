@@ -59,15 +59,13 @@ fn write_head(family: &Family, format: Format, out: &mut Vec<u8>) {
 
 fn write_member(family: &Family, member: Member, table: &TableStore, out: &mut Vec<u8>) {
     let rows = table.rows();
-    let bounds = match table.table.columns.get(member.column).map(|column| column.kind) {
-        Some(Kind::Histogram(bounds)) => bounds,
-        _ => &[],
-    };
+    let Some(column) = table.table.columns.get(member.column) else { return };
+    let bounds = if let Kind::Histogram(bounds) = column.kind { bounds } else { &[] };
     for (at, slot) in rows.slots().iter().enumerate() {
         match table.layout.read(rows.cells.row(at), member.column) {
             Some(Reading::Counter(value)) => {
                 push(out, &[&family.name, slot.text(), "} "]);
-                number::integer(value, out);
+                number::counter(value, column.unit, out);
                 out.push(b'\n');
             }
             Some(Reading::Gauge(value)) => write_gauge(&family.name, slot.text(), value, out),

@@ -27,7 +27,7 @@ pub fn write_document(row: &PeriodRow<'_>, out: &mut Vec<u8>) {
         key(period_field(column.name), out);
         out.push(b'"');
         match reading {
-            Reading::Counter(value) => number::integer(value, out),
+            Reading::Counter(value) => number::counter(value, column.unit, out),
             Reading::Gauge(value) => number::float(value, out),
             Reading::Histogram { .. } => {}
         }

@@ -1,8 +1,19 @@
 //! Numbers as Prometheus reads them. Shortest text that reads back as the same number.
 
+use probe_core::Unit;
+
 /// Appends an integer.
 pub(crate) fn integer(value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Appends a counter's value in its unit.
+#[allow(clippy::cast_precision_loss)] // the fraction of a counter of 104 days is exact to a nanosecond, later to less
+pub(crate) fn counter(value: u64, unit: Unit, out: &mut Vec<u8>) {
+    match unit.parts() {
+        1 => integer(value, out),
+        parts => float(value as f64 / parts as f64, out),
+    }
 }
 
 /// The whole numbers that an f64 holds exactly.
@@ -44,6 +55,20 @@ mod tests {
             (1.5e-7, "1.5e-7"),
         ] {
             assert_eq!(text(value), expected);
+        }
+    }
+
+    #[test]
+    fn a_counter_of_nanoseconds_is_shown_in_seconds() {
+        for (value, unit, expected) in [
+            (1_500_000_000, Unit::SecondsOfNanoseconds, "1.5"),
+            (1, Unit::SecondsOfNanoseconds, "1e-9"),
+            (7_000_000_000, Unit::SecondsOfNanoseconds, "7"),
+            (1_500_000_000, Unit::Nanoseconds, "1500000000"),
+        ] {
+            let mut out = Vec::new();
+            counter(value, unit, &mut out);
+            assert_eq!(String::from_utf8(out).expect("ASCII"), expected);
         }
     }
 

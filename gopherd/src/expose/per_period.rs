@@ -84,7 +84,7 @@ fn write_table(listed: &Listed, out: &mut Vec<u8>) {
         };
         for (names, (at, column)) in listed.names.iter().zip(row.table().columns.iter().enumerate()) {
             if let Some(reading) = row.store.layout.read(row.cells, at) {
-                write_reading(names, text, column.kind, reading, out, &mut end);
+                write_reading(names, text, column, reading, out, &mut end);
             }
         }
     });
@@ -96,16 +96,16 @@ fn write_table(listed: &Listed, out: &mut Vec<u8>) {
 fn write_reading(
     names: &PeriodNames,
     text: &str,
-    kind: Kind,
+    column: &Column,
     reading: Reading<'_>,
     out: &mut Vec<u8>,
     end: &mut dyn FnMut(&mut Vec<u8>),
 ) {
-    match (reading, kind) {
+    match (reading, column.kind) {
         (Reading::Gauge(value), _) => write_float(&names.value, text, value, out, end),
         (Reading::Counter(value), _) => {
             push(out, &[&names.value, text, "} "]);
-            number::integer(value, out);
+            number::counter(value, column.unit, out);
             end(out);
         }
         (Reading::Histogram { buckets, sum, max }, Kind::Histogram(bounds)) => {

@@ -157,13 +157,6 @@ pub(crate) static PLANNED: &[&Descriptor] = &[
     ),
     &planned("ksli", "Request latency of Redis.", Processes, &[], params![DEV_NAME, CONTINUOUS_SAMPLING]),
     &planned(
-        "container",
-        "CPU, memory, files and network of containers.",
-        Containers,
-        &[],
-        params![CADVISOR_PORT],
-    ),
-    &planned(
         "sermant",
         "Requests and latency that a Java agent reports.",
         Processes,

@@ -4,10 +4,13 @@ use probe_core::Descriptor;
 
 #[path = "baseinfo/mod.rs"]
 mod baseinfo;
+#[path = "container/mod.rs"]
+mod container;
 #[path = "socket/mod.rs"]
 mod socket;
 #[path = "tcp/mod.rs"]
 mod tcp;
 
 /// The features that are built, one folder each.
-pub(crate) static REGISTRY: &[&Descriptor] = &[&baseinfo::DESCRIPTOR, &socket::DESCRIPTOR, &tcp::DESCRIPTOR];
+pub(crate) static REGISTRY: &[&Descriptor] =
+    &[&baseinfo::DESCRIPTOR, &container::DESCRIPTOR, &socket::DESCRIPTOR, &tcp::DESCRIPTOR];

@@ -34,7 +34,7 @@ impl Scope {
 }
 
 /// A container in scope that has a living process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContainerTarget {
     /// Which.
     pub id: ContainerKey,

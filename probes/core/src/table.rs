@@ -27,6 +27,8 @@ pub enum Unit {
     Microseconds,
     Milliseconds,
     Seconds,
+    /// Seconds of a counter that holds nanoseconds: it has no fraction inside and is divided where it is shown.
+    SecondsOfNanoseconds,
     Megahertz,
 }
 
@@ -47,8 +49,16 @@ impl Unit {
             Self::Nanoseconds => "ns",
             Self::Microseconds => "us",
             Self::Milliseconds => "ms",
-            Self::Seconds => "s",
+            Self::Seconds | Self::SecondsOfNanoseconds => "s",
             Self::Megahertz => "MHz",
+        }
+    }
+
+    /// How many of what a counter holds make one of the unit that is shown.
+    pub fn parts(self) -> u64 {
+        match self {
+            Self::SecondsOfNanoseconds => 1_000_000_000,
+            _ => 1,
         }
     }
 }

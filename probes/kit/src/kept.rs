@@ -42,6 +42,18 @@ impl KeptFile {
         self.fd = Some(fd);
         Ok(buf)
     }
+
+    /// The same for a text that the kernel makes in one piece ([`read_piece`]), with one call if it fits the room that
+    /// `buf` has. What stands behind the text in `buf` is left over.
+    pub fn read_in_one<'b>(&mut self, buf: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {
+        buf.resize(buf.len().max(4096), 0);
+        let length = self.fd.as_ref().and_then(|fd| Some(read_piece(fd, buf).ok()??.len()));
+        match length {
+            Some(length) => Ok(&buf[..length]),
+            // Not open yet, gone, or too long.
+            None => self.read(buf),
+        }
+    }
 }
 
 /// Reads a file once: open, read, close.
@@ -49,6 +61,11 @@ pub fn read_once<'b>(path: &Path, buf: &'b mut Vec<u8>) -> io::Result<&'b [u8]> 
     let fd = open(path)?;
     read_all(&fd, buf)?;
     Ok(buf)
+}
+
+/// Reads the whole of an open file.
+pub fn read_open(fd: &OwnedFd, buf: &mut Vec<u8>) -> io::Result<()> {
+    read_all(fd, buf)
 }
 
 /// Reads the first `limit` bytes of a file whose length somebody else chooses, such as a command line.
@@ -129,8 +146,10 @@ mod tests {
         let mut file = KeptFile::new(&path);
         let mut buf = Vec::new();
         assert_eq!(file.read(&mut buf).expect("read").len(), 10_000);
+        assert_eq!(file.read_in_one(&mut Vec::new()).expect("too long for one call").len(), 10_000);
         std::fs::write(&path, b"short").expect("write");
         assert_eq!(file.read(&mut buf).expect("read"), b"short");
+        assert_eq!(file.read_in_one(&mut buf).expect("read"), b"short");
     }
 
     #[test]

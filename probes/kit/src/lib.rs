@@ -10,14 +10,18 @@ extern crate self as probe_kit;
 
 pub mod alarm;
 pub mod bpf;
+pub mod cgroup;
 pub mod conntrack;
 pub mod kept;
 pub mod kernel;
 pub mod link;
+pub mod net_dev;
 pub mod netlink;
+pub mod pressure;
 pub mod privilege;
+pub mod process;
 pub mod scan;
 pub mod stat;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tracker;

@@ -6,6 +6,7 @@
 //!
 //! `make bench` runs it after the benches of functions; `BENCH=short` is the one-minute form.
 
+mod container;
 mod containers;
 mod delivery;
 mod events;
@@ -52,6 +53,7 @@ const PARTS: &[Part] = &[
     ("resident", resident::measure),
     ("process table", process_table::measure),
     ("containers", containers::measure),
+    ("container", container::measure),
     ("flood", flood::measure),
     ("tcp", tcp::measure),
     ("tcp load", tcp_load::measure),

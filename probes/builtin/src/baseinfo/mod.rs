@@ -1,7 +1,8 @@
 //! `baseinfo`: what /proc, /sys, netlink and statvfs say about the host and about chosen processes.
 //!
 //! Owns the descriptor and the list of readers, one file a sub-probe. Each reader owns its tables, its
-//! kept descriptors and its parsing; none knows labels beyond its own.
+//! kept descriptors and its parsing; none knows labels beyond its own. `probe` is the loop, and `trouble` has the
+//! sub-probes that are told by the kernel instead of reading.
 
 mod blind;
 mod con;
@@ -9,6 +10,7 @@ mod cpu;
 mod disk;
 mod fs;
 mod host;
+mod lockup;
 mod mem;
 #[cfg(test)]
 mod namespace;
@@ -16,16 +18,19 @@ mod needs;
 mod net;
 mod netns;
 mod nic;
+mod probe;
 mod proc;
+mod psi;
 mod rtnl;
 mod stuck;
 mod triggers;
+mod trouble;
 
 use crate::params::params;
 use blind::Blind;
 use probe_core::{
-    Batch, Capability, Descriptor, Env, Order, Outcome, Poll, Polled, ProbeError, Row, ScopeUse, SubProbe,
-    Tick, params, without,
+    Batch, Capability, Descriptor, Env, Order, Outcome, Poll, ProbeError, Row, ScopeUse, SubProbe, Tick,
+    Trigger, params, without,
 };
 use probe_kit::kept::KeptFile;
 
@@ -54,6 +59,11 @@ pub(crate) static DESCRIPTOR: Descriptor = Descriptor {
             containers: true,
             ..always("con", "Growth of a directory inside each container in scope.")
         },
+        on_request("psi", "Time that tasks waited for CPU, memory and I/O."),
+        on_request("lockup", "CPUs that the kernel found stuck."),
+        on_request("oom", "Processes that were killed for want of memory, with who wanted it."),
+        on_request("hung_task", "Tasks that the kernel found hung."),
+        on_request("reclaim", "Time that tasks waited while memory was made free, by cgroup."),
     ],
     scope: ScopeUse::ProcessesAndContainers,
     params: params![DEV_NAME, ELF_PATH, SMAPS],
@@ -70,14 +80,30 @@ pub(crate) static DESCRIPTOR: Descriptor = Descriptor {
         proc::SystemProc::TABLE,
         host::HostRow::TABLE,
         con::SystemConIo::TABLE,
+        psi::SystemPsi::TABLE,
+        lockup::SystemLockup::TABLE,
+        trouble::SystemOom::TABLE,
+        trouble::SystemHungTask::TABLE,
+        trouble::SystemReclaim::TABLE,
     ],
     triggers: triggers::TRIGGERS,
     needs: needs::NEEDS,
-    build: Some(|env| Box::new(Polled(Baseinfo::new(env)))),
+    build: Some(|env| Box::new(Baseinfo::new(env))),
 };
 
 const fn always(name: &'static str, summary: &'static str) -> SubProbe {
     SubProbe::new(name, summary)
+}
+
+/// What is told by the sub-probe itself.
+static LOCKED_UP: &Trigger = &lockup::TRIGGER;
+static KILLED: &Trigger = &trouble::OOM_TRIGGER;
+static HUNG: &Trigger = &trouble::HUNG_TASK_TRIGGER;
+
+/// Beyond what gala-gopher's `baseinfo` shows: who asks for nothing gets what it always gave, with the rights that it
+/// always took.
+const fn on_request(name: &'static str, summary: &'static str) -> SubProbe {
+    SubProbe { default: false, ..SubProbe::new(name, summary) }
 }
 
 /// Fills the tables of one sub-probe.
@@ -115,6 +141,8 @@ const READERS: &[Make] = &[
     ("proc", proc::Proc::boxed),
     ("host", host::Host::boxed),
     ("con", con::Con::boxed),
+    ("psi", psi::Psi::boxed),
+    ("lockup", lockup::Lockup::boxed),
 ];
 
 /// What [`Reader::missing`] says of the one file that a reader cannot do without.

@@ -1,6 +1,6 @@
 //! What of the host's levels and counters is an event.
 
-use super::{cpu, disk, fs, mem, nic, proc};
+use super::{cpu, disk, fs, lockup, mem, nic, proc, trouble};
 use probe_core::params::{DROPS_THR, RES_UPPER_THR};
 use probe_core::{Row, Severity, Table, Text, Trigger, When};
 
@@ -129,4 +129,7 @@ pub(super) static TRIGGERS: &[Trigger] = &[
             zh: "进程 {tgid} 可用的文件描述符仅剩 {value}%，低于 {threshold}%。",
         },
     ),
+    lockup::TRIGGER,
+    trouble::OOM_TRIGGER,
+    trouble::HUNG_TASK_TRIGGER,
 ];

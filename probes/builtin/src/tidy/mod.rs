@@ -62,15 +62,17 @@ fn registry(folders: &[String]) -> String {
     }
     let _ = write!(
         out,
-        "\n/// The features that are built, one folder each.\npub(crate) static REGISTRY: &[&Descriptor] = &["
+        "\n/// The features that are built, one folder each.\npub(crate) static REGISTRY: &[&Descriptor] ="
     );
     let entries: Vec<_> = folders.iter().map(|name| format!("&{name}::DESCRIPTOR")).collect();
-    // Formatted as rustfmt would, which keeps the list on one line as long as it fits.
+    // Formatted as rustfmt would: on the same line as long as it fits, then on the next one, then one line each.
     let one_line = entries.join(", ");
     if 47 + one_line.len() + 2 <= 110 {
-        let _ = writeln!(out, "{one_line}];");
+        let _ = writeln!(out, " &[{one_line}];");
+    } else if 6 + one_line.len() + 2 <= 110 {
+        let _ = writeln!(out, "\n    &[{one_line}];");
     } else {
-        let _ = writeln!(out, "\n    {},\n];", entries.join(",\n    "));
+        let _ = writeln!(out, " &[\n    {},\n];", entries.join(",\n    "));
     }
     out
 }
@@ -85,7 +87,8 @@ fn a_long_registry_has_one_line_a_feature() {
     let names: Vec<_> = (0..9).map(|i| format!("feature{i}")).collect();
     let text = registry(&names);
     assert!(text.contains("= &[\n    &feature0::DESCRIPTOR,\n"), "{text}");
-    assert!(registry(&names[..1]).ends_with("&[&feature0::DESCRIPTOR];\n"));
+    assert!(registry(&names[..1]).ends_with("= &[&feature0::DESCRIPTOR];\n"));
+    assert!(registry(&names[..4]).contains("=\n    &[&feature0::DESCRIPTOR, "));
 }
 
 #[test]

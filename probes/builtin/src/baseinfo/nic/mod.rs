@@ -1,19 +1,17 @@
 //! `nic`: traffic, errors and egress queue of the host's physical network devices, or of exactly those that
 //! `dev_name` lists.
 //!
-//! Owns the table and what is known of each device. /proc/net/dev is read by `dev`, queues are asked for
-//! over netlink by `qdisc`.
+//! Owns the table and what is known of each device. Queues are asked for over netlink by `qdisc`.
 
-mod dev;
 mod qdisc;
 #[cfg(test)]
 mod tests;
 
 use super::rtnl::Rtnl;
 use super::{Reader, netns};
-use dev::Counts;
 use probe_core::{Batch, Capability, Env, Label, Order, Row, Tick, params, table};
 use probe_kit::kept::KeptFile;
+use probe_kit::net_dev::{Counts, devices};
 use probe_kit::scan::{number, text};
 use qdisc::Egress;
 use std::collections::HashMap;
@@ -154,7 +152,7 @@ impl Reader for Nic {
         let seconds = tick.elapsed.map(|elapsed| elapsed.as_secs_f64());
         let mut small = std::mem::take(&mut self.small);
         let chosen = std::mem::take(&mut self.chosen);
-        for (name, counts) in dev::devices(listing) {
+        for (name, counts) in devices(listing) {
             let name = text(name);
             let Some(device) = self.device(&name) else {
                 out.skip("too_many_devices", 1);

@@ -123,7 +123,7 @@ fn a_listing_that_cannot_be_read_ends_no_row_and_is_counted() {
 fn this_hosts_loopback_bytes_lie_between_two_readings_of_the_kernels_file() {
     let kernel = || {
         let text = std::fs::read("/proc/net/dev").expect("dev");
-        let (_, counts) = dev::devices(&text).find(|(name, _)| *name == b"lo").expect("lo");
+        let (_, counts) = devices(&text).find(|(name, _)| *name == b"lo").expect("lo");
         counts.rx_bytes.expect("a count")
     };
     let mut nic = Nic::boxed(&Env::default());

@@ -1,21 +1,20 @@
 //! `proc`: what the kernel counts for each process in scope.
 //!
 //! Owns which processes are read, what is remembered of them between two readings, and what is kept open.
-//! `stat` and `smaps` read the kernel's text, `files` reaches it, `rows` makes the row.
+//! `stat` and `smaps` read the kernel's text, `rows` makes the row.
 //!
 //! A process that ended between two readings just has no row any more; one that dies while it is read is
 //! left out and counted. Without a scope the reader is idle: every process of a host would be a costly
 //! surprise.
 
-mod files;
 mod rows;
 mod smaps;
 mod stat;
 
 use super::Reader;
-use files::{Budget, Files, Miss, Root};
 use probe_core::{Baseline, Batch, Capability, Env, Order, ProcKey, Scope, Subject, Tick, params};
 use probe_kit::privilege::{lacking, raise};
+use probe_kit::process::{Budget, Files, Miss, Root};
 pub(crate) use rows::SystemProc;
 use rows::{CpuTime, HostFacts, Reading};
 use rustix::io::Errno;
@@ -25,6 +24,12 @@ use stat::{Io, Stat, open_files_limit};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+/// What a process with kept descriptors takes: directory, `stat`, `io`, `fd`.
+const EACH: usize = 4;
+
+/// Left to the other readers out of the half of what may be open that kept descriptors may take.
+const OTHERS: usize = 512;
 
 /// Processes read in one tick; more are left out and counted.
 const MAX_PROCESSES: usize = 20_000;
@@ -109,7 +114,7 @@ impl Proc {
 
     /// A reader of `env`'s processes that keeps as many descriptors as it may.
     fn new(env: &Env) -> Self {
-        Self::with(env, Budget::of_limit())
+        Self::with(env, Budget::of_limit(2, OTHERS, EACH))
     }
 
     fn with(env: &Env, budget: Budget) -> Self {

@@ -2,7 +2,6 @@
 //! die.
 
 use super::*;
-use files::EACH;
 use probe_core::{ParamValue, Params, ProcSet};
 use probe_kit::testing::{FakeHost, SeenRow, order, seen};
 use std::process::{Child, Command};
@@ -43,7 +42,7 @@ fn apply(proc: &mut Proc, scope: Scope) {
 }
 
 fn reader(host: &FakeHost, scope: Scope) -> Proc {
-    let mut proc = Proc::with(&host.env(), Budget::new(300));
+    let mut proc = Proc::with(&host.env(), Budget::new(300, EACH));
     apply(&mut proc, scope);
     proc
 }
@@ -133,7 +132,7 @@ fn a_reused_pid_is_another_process_that_begins_without_the_others_past() {
     let host = FakeHost::new();
     for kept in [true, false] {
         add(&host, 7, 100);
-        let mut proc = Proc::with(&host.env(), Budget::new(if kept { EACH } else { 0 }));
+        let mut proc = Proc::with(&host.env(), Budget::new(if kept { EACH } else { 0 }, EACH));
         apply(&mut proc, Scope::All);
         let start = Instant::now();
         read_at(&mut proc, start);
@@ -312,7 +311,7 @@ fn end(mut child: Child) {
 fn a_process_that_ended_between_two_readings_has_no_row_and_is_no_loss() {
     let (child, key) = child();
     for keep in [true, false] {
-        let mut proc = Proc::with(&Env::default(), Budget::new(if keep { EACH } else { 0 }));
+        let mut proc = Proc::with(&Env::default(), Budget::new(if keep { EACH } else { 0 }, EACH));
         apply(&mut proc, only(&[key]));
         let (rows, _) = read(&mut proc);
         assert_eq!((rows.len(), rows[0].get("num_threads")), (1, Some(1.0)));

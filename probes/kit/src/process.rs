@@ -2,9 +2,9 @@
 //! every one is opened through a descriptor of the process's own directory, which dies with the process.
 //!
 //! For a process whose descriptors are kept a reading costs two `pread` and one `fstat`; when the
-//! [`Budget`] is spent, the directory and the files are opened and closed at each reading.
+//! [`Budget`] of its holder is spent, the directory and the files are opened and closed at each reading.
 
-use probe_kit::kept::read_piece;
+use crate::kept::read_piece;
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
@@ -13,7 +13,7 @@ use std::path::Path;
 
 /// Why a file of a process gave nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Miss {
+pub enum Miss {
     /// The process, or this file of it, is not there.
     Gone,
     /// The file is there and may not be read, or not now.
@@ -26,38 +26,35 @@ impl From<Errno> for Miss {
     }
 }
 
-/// Descriptors that may be kept open, over all processes.
+/// Descriptors that may be kept open, over all holders of a share.
 #[derive(Debug)]
-pub(super) struct Budget(usize);
-
-/// Left to the other readers of this folder out of the half that kept descriptors may take.
-const OTHERS: usize = 512;
-
-/// What a process with kept descriptors takes: directory, `stat`, `io`, `fd`.
-pub(super) const EACH: usize = 4;
+pub struct Budget {
+    left: usize,
+    each: usize,
+}
 
 impl Budget {
-    /// Half of what this process may open, less what the other readers keep.
-    pub(super) fn of_limit() -> Self {
+    /// The `part`-th part of what this process may open, less `others`, in shares of `each`.
+    pub fn of_limit(part: u64, others: usize, each: usize) -> Self {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        Self::new(usize::try_from(limit / 2).unwrap_or(usize::MAX).saturating_sub(OTHERS))
+        Self::new(usize::try_from(limit / part.max(1)).unwrap_or(usize::MAX).saturating_sub(others), each)
     }
 
-    /// As many as `descriptors`.
-    pub(super) fn new(descriptors: usize) -> Self {
-        Self(descriptors)
+    /// So many `descriptors`, in shares of `each`.
+    pub fn new(descriptors: usize, each: usize) -> Self {
+        Self { left: descriptors, each }
     }
 
-    /// Takes the share of one process, if it is left.
-    pub(super) fn take(&mut self) -> bool {
-        let left = self.0.checked_sub(EACH);
-        self.0 = left.unwrap_or(self.0);
+    /// Takes one share, if it is left.
+    pub fn take(&mut self) -> bool {
+        let left = self.left.checked_sub(self.each);
+        self.left = left.unwrap_or(self.left);
         left.is_some()
     }
 
-    /// Gives the share of one process back.
-    pub(super) fn give(&mut self) {
-        self.0 = self.0.saturating_add(EACH);
+    /// Gives one share back.
+    pub fn give(&mut self) {
+        self.left = self.left.saturating_add(self.each);
     }
 }
 
@@ -75,7 +72,7 @@ const MAX_ENTRIES: usize = 1 << 16;
 
 /// The `/proc` directory.
 #[derive(Debug)]
-pub(super) struct Root {
+pub struct Root {
     fd: OwnedFd,
     count: Count,
 }
@@ -90,7 +87,7 @@ fn open_file(at: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
 
 impl Root {
     /// Opens it and asks the kernel how descriptors are counted here.
-    pub(super) fn open(path: &Path) -> Result<Self, Errno> {
+    pub fn open(path: &Path) -> Result<Self, Errno> {
         let fd = openat(
             rustix::fs::CWD,
             path,
@@ -104,17 +101,33 @@ impl Root {
     }
 
     /// The pids in it, appended to `pids`.
-    pub(super) fn list(&self, pids: &mut Vec<u32>) -> Result<(), Errno> {
+    pub fn list(&self, pids: &mut Vec<u32>) -> Result<(), Errno> {
         for entry in rustix::fs::Dir::read_from(&self.fd)? {
             let name = entry?;
-            let pid = probe_kit::scan::number(name.file_name().to_bytes());
+            let pid = crate::scan::number(name.file_name().to_bytes());
             pids.extend(pid.and_then(|pid| u32::try_from(pid).ok()));
         }
         Ok(())
     }
 
+    /// Number of open descriptors of the process that has `pid` now, where it is only counted once: without a
+    /// descriptor where the kernel tells it as a size.
+    pub fn descriptors(&self, pid: u32) -> Result<u64, Miss> {
+        if self.count == Count::Entries {
+            return count_entries(open_dir(&self.fd, itoa::Buffer::new().format(pid))?);
+        }
+        let mut path = [0; 16];
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(pid).as_bytes();
+        // At most ten digits.
+        path[..digits.len()].copy_from_slice(digits);
+        path[digits.len()..digits.len() + 3].copy_from_slice(b"/fd");
+        let stat = rustix::fs::statat(&self.fd, &path[..digits.len() + 3], rustix::fs::AtFlags::empty());
+        u64::try_from(stat?.st_size).map_err(|_| Miss::Refused)
+    }
+
     /// Opens the files of the process that has `pid` now.
-    pub(super) fn files(&self, pid: u32) -> Result<Files, Miss> {
+    pub fn files(&self, pid: u32) -> Result<Files, Miss> {
         let dir = open_dir(&self.fd, itoa::Buffer::new().format(pid))?;
         let stat = open_file(&dir, "stat")?;
         Ok(Files { dir, stat, io: None, fd: None, count: self.count })
@@ -123,7 +136,7 @@ impl Root {
 
 /// The files of one process.
 #[derive(Debug)]
-pub(super) struct Files {
+pub struct Files {
     dir: OwnedFd,
     stat: OwnedFd,
     /// Opened when it is first read, again and again while that is refused.
@@ -135,17 +148,17 @@ pub(super) struct Files {
 
 impl Files {
     /// Reads `stat`.
-    pub(super) fn stat<'b>(&self, buf: &'b mut [u8]) -> Result<&'b [u8], Miss> {
+    pub fn stat<'b>(&self, buf: &'b mut [u8]) -> Result<&'b [u8], Miss> {
         read(self.stat.as_fd(), buf)
     }
 
     /// Whether the process is still there.
-    pub(super) fn alive(&self) -> bool {
+    pub fn alive(&self) -> bool {
         self.stat(&mut [0; 1024]).is_ok()
     }
 
     /// Reads `io`.
-    pub(super) fn io<'b>(&mut self, buf: &'b mut [u8]) -> Result<&'b [u8], Miss> {
+    pub fn io<'b>(&mut self, buf: &'b mut [u8]) -> Result<&'b [u8], Miss> {
         let fd = match self.io.take() {
             Some(fd) => fd,
             None => open_file(&self.dir, "io")?,
@@ -157,12 +170,12 @@ impl Files {
 
     /// Reads a file that is not worth a kept descriptor. `smaps_rollup` must not have one: it would stay
     /// bound to the memory that the process had before an exec.
-    pub(super) fn once<'b>(&self, name: &str, buf: &'b mut [u8]) -> Result<&'b [u8], Miss> {
+    pub fn once<'b>(&self, name: &str, buf: &'b mut [u8]) -> Result<&'b [u8], Miss> {
         read(open_file(&self.dir, name)?.as_fd(), buf)
     }
 
     /// Number of open descriptors.
-    pub(super) fn descriptors(&mut self) -> Result<u64, Miss> {
+    pub fn descriptors(&mut self) -> Result<u64, Miss> {
         match self.count {
             Count::Size => {
                 let fd = match self.fd.take() {
@@ -173,18 +186,21 @@ impl Files {
                 self.fd = Some(fd);
                 u64::try_from(stat?.st_size).map_err(|_| Miss::Refused)
             }
-            Count::Entries => {
-                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-                let entries = rustix::fs::Dir::new(openat(&self.dir, "fd", flags, Mode::empty())?)?;
-                let mut count = 0;
-                for entry in entries.take(MAX_ENTRIES + 2) {
-                    let dots = [&b"."[..], b".."].contains(&entry?.file_name().to_bytes());
-                    count += usize::from(!dots);
-                }
-                if count < MAX_ENTRIES { Ok(count as u64) } else { Err(Miss::Refused) }
-            }
+            Count::Entries => count_entries(&self.dir),
         }
     }
+}
+
+/// Entries of the directory `fd` of a process's directory, without the dots.
+fn count_entries(process: impl AsFd) -> Result<u64, Miss> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let entries = rustix::fs::Dir::new(openat(process, "fd", flags, Mode::empty())?)?;
+    let mut count = 0;
+    for entry in entries.take(MAX_ENTRIES + 2) {
+        let dots = [&b"."[..], b".."].contains(&entry?.file_name().to_bytes());
+        count += usize::from(!dots);
+    }
+    if count < MAX_ENTRIES { Ok(count as u64) } else { Err(Miss::Refused) }
 }
 
 fn read<'b>(fd: BorrowedFd<'_>, buf: &'b mut [u8]) -> Result<&'b [u8], Miss> {
@@ -194,13 +210,13 @@ fn read<'b>(fd: BorrowedFd<'_>, buf: &'b mut [u8]) -> Result<&'b [u8], Miss> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use probe_kit::testing::FakeHost;
+    use crate::testing::FakeHost;
 
     #[test]
-    fn the_budget_is_at_most_half_of_what_may_be_open() {
+    fn the_budget_is_at_most_its_part_of_what_may_be_open() {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        assert!(Budget::of_limit().0 as u64 <= limit / 2);
-        let mut budget = Budget::new(2 * EACH + 1);
+        assert!(Budget::of_limit(2, 0, 4).left as u64 <= limit / 2);
+        let mut budget = Budget::new(9, 4);
         assert!(budget.take() && budget.take() && !budget.take());
         budget.give();
         assert!(budget.take() && !budget.take());
@@ -221,6 +237,7 @@ mod tests {
             files.count = count;
             // Other tests open and close files meanwhile, far fewer than these.
             assert!(files.descriptors().expect("a count") >= many.len() as u64, "{count:?}");
+            assert!(root.descriptors(std::process::id()).expect("a count") >= many.len() as u64);
         }
     }
 
@@ -231,6 +248,7 @@ mod tests {
         let root = Root::open(&host.env().proc).expect("the tree");
         assert_eq!(root.count, Count::Entries, "sizes of other file systems count nothing");
         assert_eq!(root.files(7).expect("the process").descriptors(), Ok(2));
+        assert_eq!((root.descriptors(7), root.descriptors(8)), (Ok(2), Err(Miss::Gone)));
         let mut pids = Vec::new();
         root.list(&mut pids).expect("listed");
         assert_eq!(pids, [7]);

@@ -1,18 +1,26 @@
 //! /proc/net/dev into names and counts. Pure.
 
-use probe_kit::scan::{lines, number, pair, words};
+use crate::scan::{lines, number, pair, words};
 
 /// The columns of /proc/net/dev that are reported; one that is no number is absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Counts {
-    pub(super) rx_bytes: Option<u64>,
-    pub(super) rx_packets: Option<u64>,
-    pub(super) rx_errs: Option<u64>,
-    pub(super) rx_dropped: Option<u64>,
-    pub(super) tx_bytes: Option<u64>,
-    pub(super) tx_packets: Option<u64>,
-    pub(super) tx_errs: Option<u64>,
-    pub(super) tx_dropped: Option<u64>,
+pub struct Counts {
+    /// Bytes received.
+    pub rx_bytes: Option<u64>,
+    /// Packets received.
+    pub rx_packets: Option<u64>,
+    /// Receive errors.
+    pub rx_errs: Option<u64>,
+    /// Received packets that were dropped.
+    pub rx_dropped: Option<u64>,
+    /// Bytes sent.
+    pub tx_bytes: Option<u64>,
+    /// Packets sent.
+    pub tx_packets: Option<u64>,
+    /// Send errors.
+    pub tx_errs: Option<u64>,
+    /// Packets to send that were dropped.
+    pub tx_dropped: Option<u64>,
 }
 
 /// Columns of the sending half begin here; both halves begin with bytes, packets, errs, drop.
@@ -20,7 +28,7 @@ const SENT: usize = 8;
 
 /// The devices of `text`. A device's name ends at the colon, which may stand right before its first number;
 /// the two lines of column heads have none.
-pub(super) fn devices(text: &[u8]) -> impl Iterator<Item = (&[u8], Counts)> {
+pub fn devices(text: &[u8]) -> impl Iterator<Item = (&[u8], Counts)> {
     lines(text).filter_map(|line| pair(line, b':')).filter(|(name, _)| is_name(name)).map(|(name, rest)| {
         let mut columns = [None; SENT + 4];
         for (slot, word) in columns.iter_mut().zip(words(rest)) {

@@ -1,0 +1,81 @@
+//! `reclaim`: how long tasks had to wait while memory was made free or put together for them, by memory cgroup.
+
+use super::bpf::{TROUBLE_BOUNDS, trouble_stalls};
+use super::side::path;
+use libbpf_rs::MapCore;
+use probe_core::{Baseline, Batch, Histogram, Label, Subject, table};
+use probe_kit::bpf::{raised, snapshot};
+use std::collections::HashMap;
+use std::io;
+use std::time::{Duration, Instant};
+use zerocopy::IntoBytes as _;
+
+/// 10 us to 10 s.
+pub(super) const BOUNDS: [u64; TROUBLE_BOUNDS as usize] =
+    [10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000, 10_000_000_000];
+
+table! {
+    /// One cgroup.
+    pub(crate) struct SystemReclaim = "system_reclaim", entity "reclaim", sub_probe "reclaim" {
+        keys { cgroup }
+        labels { }
+        histogram(&BOUNDS) direct_latency_ns: Nanoseconds = "Time that tasks of this memory cgroup freed memory of the host before they got some, tracepoints vmscan:mm_vmscan_direct_reclaim_begin and _end.";
+        histogram(&BOUNDS) memcg_latency_ns: Nanoseconds = "Time that they freed memory of a cgroup that was at its limit, tracepoints vmscan:mm_vmscan_memcg_reclaim_begin and _end.";
+        histogram(&BOUNDS) compaction_latency_ns: Nanoseconds = "Time that they moved pages to get some side by side, tracepoints compaction:mm_compaction_begin and _end.";
+    }
+}
+
+/// A cgroup where nobody waited for so long makes room, and its row ends.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// What is known of the entries of the kernel's map, by cgroup id: waits so far, and when there was a new one.
+#[derive(Debug, Default)]
+pub(super) struct Reclaim(HashMap<u64, (u64, Instant)>);
+
+impl Reclaim {
+    /// Adds the rows, and removes idle entries from `stalls`.
+    pub(super) fn read(&mut self, stalls: &dyn MapCore, out: &mut Batch) -> io::Result<()> {
+        let entries: Vec<(u64, trouble_stalls)> = snapshot(stalls)?.entries;
+        let now = Instant::now();
+        let before = std::mem::take(&mut self.0);
+        let mut rows: HashMap<Label, [Histogram; 3]> = HashMap::new();
+        let mut idle = Vec::new();
+        for (id, entry) in &entries {
+            let waits: u64 = entry.hist.iter().flat_map(|hist| hist.count).sum();
+            let since = before.get(id).filter(|(then, _)| *then == waits).map_or(now, |(_, since)| *since);
+            if now.duration_since(since) >= IDLE {
+                idle.push(*id);
+                continue;
+            }
+            self.0.insert(*id, (waits, since));
+            // A cgroup that was removed and made again has another number and the same path.
+            let row = rows
+                .entry(path(&entry.path))
+                .or_insert_with(|| std::array::from_fn(|_| Histogram::new(&BOUNDS)));
+            for (sum, hist) in row.iter_mut().zip(&entry.hist) {
+                let counts = hist.count.get(..=BOUNDS.len()).unwrap_or_default();
+                #[allow(clippy::cast_precision_loss)] // a sum of nanoseconds
+                sum.merge(&Histogram::from_buckets(counts.into(), hist.sum as f64, None));
+            }
+        }
+        if !idle.is_empty() {
+            let _raised = raised();
+            for id in idle {
+                // One that was removed meanwhile is as good.
+                let _ = stalls.delete(id.as_bytes());
+            }
+        }
+        for (cgroup, [direct, memcg, compaction]) in rows {
+            let some = |hist: Histogram| (hist.count() > 0).then_some(hist);
+            let row = SystemReclaim {
+                cgroup,
+                direct_latency_ns: some(direct),
+                memcg_latency_ns: some(memcg),
+                compaction_latency_ns: some(compaction),
+            };
+            out.push(Subject::Host, Baseline::Zero, row);
+        }
+        out.complete::<SystemReclaim>();
+        Ok(())
+    }
+}
