@@ -437,7 +437,7 @@ _gopher__ctl() {
                     return 0
                     ;;
                 --feature)
-                    COMPREPLY=($(compgen -W "baseinfo socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli container sermant sli flowtracer dnsmasq haproxy" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "baseinfo container socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy" -- "${cur}"))
                     return 0
                     ;;
                 --socket)

@@ -155,6 +155,7 @@ fatal\t''"
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand events" -l since -d 'Not earlier than this time in UTC, as 2026-01-02T03:04:05Z' -r
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand events" -s n -l limit -d 'At most so many, the newest' -r
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand events" -l feature -d 'Only of this feature' -r -f -a "baseinfo\t''
+container\t''
 socket\t''
 tcp\t''
 virt\t''
@@ -171,7 +172,6 @@ kafka\t''
 tprofiling\t''
 hw\t''
 ksli\t''
-container\t''
 sermant\t''
 sli\t''
 flowtracer\t''
@@ -276,6 +276,6 @@ complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and __fish_s
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and __fish_seen_subcommand_from spool" -f -a "show" -d 'Show what waits for each sink, since when, and what was lost'
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and __fish_seen_subcommand_from spool" -f -a "drain" -d 'Wait until what waits now is delivered; nothing is deleted'
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and __fish_seen_subcommand_from spool" -f -a "purge" -d 'Give up what waits for a sink; it is counted as lost'
-complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand probe; and __fish_seen_subcommand_from get set start stop explain" -f -a "baseinfo socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli container sermant sli flowtracer dnsmasq haproxy"
-complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand targets" -f -a "baseinfo socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli container sermant sli flowtracer dnsmasq haproxy"
-complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand events" -f -a "baseinfo socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli container sermant sli flowtracer dnsmasq haproxy"
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand probe; and __fish_seen_subcommand_from get set start stop explain" -f -a "baseinfo container socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand targets" -f -a "baseinfo container socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand events" -f -a "baseinfo container socket tcp virt flamegraph l7 io proc jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"

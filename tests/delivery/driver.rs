@@ -237,7 +237,7 @@ fn accept(delivery: &Delivery, stream: Stream, from: u64, count: u64, size: usiz
 #[ignore = "run as a child by the tests beside it"]
 fn the_process_that_delivers() {
     let Some(file) = std::env::var_os(FILE) else { return };
-    tracing_to_stderr();
+    tracing_to_stderr(Path::new(&file));
     let read = || {
         let sources = find::gather(Some(Path::new(&file)), &[], std::iter::empty(), Vec::new());
         load(&sources).expect("a configuration").config
@@ -297,6 +297,6 @@ fn the_process_that_delivers() {
 }
 
 /// What the daemon would log.
-fn tracing_to_stderr() {
-    drop(gopherd::logging::start(gopherd::config::LogLevel::Debug, Path::new("/nonexistent/log")));
+fn tracing_to_stderr(file: &Path) {
+    drop(gopherd::logging::start(gopherd::config::LogLevel::Debug, &file.with_file_name("driver.log")));
 }

@@ -116,7 +116,7 @@ impl Broker {
              inter.broker.listener.name=PLAINTEXT\nsasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256\n\
              ssl.keystore.type=PEM\nssl.keystore.location={home}/broker.pem\n\
              ssl.truststore.type=PEM\nssl.truststore.location={home}/ca.pem\n\
-             log.dirs={home}/data\nnum.partitions=3\nmessage.max.bytes=200000\n\
+             log.dirs={home}/data\nnum.partitions=3\n\
              offsets.topic.replication.factor=1\noffsets.topic.num.partitions=1\n\
              transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
              transaction.state.log.num.partitions=1\ngroup.initial.rebalance.delay.ms=0\n",

@@ -22,7 +22,7 @@ use bpf::{OpenTroubleSkel, TROUBLE_HANG, TROUBLE_OOM, TroubleSkel, TroubleSkelBu
 use libbpf_rs::MapHandle;
 use libbpf_rs::skel::Skel as _;
 use probe_core::{Batch, Env, Outcome, ProbeError, SubProbes};
-use probe_kit::bpf::{Bpf, Costs, Job, LoadError, ObjectSpec, Ring, Storage, Way, abi, cost};
+use probe_kit::bpf::{Bpf, Job, LoadError, ObjectSpec, Ring, Storage, Way, abi, cost};
 use probe_kit::kernel::{AttachKind, Requirement, kernel};
 use side::Clock;
 use std::io;
@@ -112,7 +112,7 @@ pub(super) struct Trouble<'o> {
 impl<'o> Trouble<'o> {
     /// Loads what this kernel can do.
     pub(super) fn load(env: &Env, storage: &'o mut Storage) -> Result<Self, LoadError> {
-        let spec = ObjectSpec { name: "trouble", bytes: bpf::OBJECT, jobs: jobs() };
+        let spec = ObjectSpec { name: "baseinfo", bytes: bpf::OBJECT, jobs: jobs() };
         let configure = |open: &mut OpenTroubleSkel<'o>| {
             if let Some(data) = open.maps.rodata_data.as_deref_mut() {
                 data.stall_bounds = reclaim::BOUNDS;
@@ -180,17 +180,16 @@ impl<'o> Trouble<'o> {
         let now = [
             cost::lost(object, abi::GOPHER_LOST_RING)?,
             cost::lost(object, abi::GOPHER_LOST_MAP)?,
-            Costs::of(object, &[])?.recursion_misses().unwrap_or(0),
+            cost::recursion_misses(object)?.unwrap_or(0),
         ];
         let before = std::mem::replace(&mut self.lost, now);
         let grown = |at: usize| now[at].saturating_sub(before[at]);
         Ok([("event_ring_full", grown(0)), ("stall_map_full", grown(1)), ("program_skipped", grown(2))])
     }
 
-    /// Memory of maps and programs, and of what is known.
+    /// Memory of what is known; that of the maps is in the kit's account.
     pub(super) fn memory(&self) -> u64 {
-        let object = Costs::of(self.object.skel().object(), &[]).map_or(0, |costs| costs.memory_bytes);
-        object + self.oom.memory() + self.hung.memory()
+        self.oom.memory() + self.hung.memory()
     }
 
     /// What became of each job, for the tests' table of kernels.
