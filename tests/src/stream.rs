@@ -47,7 +47,7 @@ impl Following {
         let text = Arc::<Mutex<Vec<u8>>>::default();
         let mut reading = connection.try_clone().expect("a second handle");
         let kept = Arc::clone(&text);
-        std::thread::spawn(move || {
+        let follow = move || {
             let mut piece = [0; 4096];
             // A read that gives up after a minute goes on: an event may take longer.
             loop {
@@ -62,7 +62,8 @@ impl Following {
                     Err(_) => return,
                 }
             }
-        });
+        };
+        std::thread::Builder::new().name("follower".into()).spawn(follow).expect("a thread");
         let following = Self { text, connection };
         crate::eventually("the answer to begin", || following.text().contains("\r\n\r\n").then_some(()));
         assert!(following.text().starts_with("HTTP/1.0 200"), "{}", following.text());
