@@ -56,7 +56,8 @@ mod tests {
         for number in 0..1000 {
             let offset = offset(number);
             assert!(offset + LENGTH <= PERIOD);
-            met[(offset.as_secs_f64() / (PERIOD - LENGTH).as_secs_f64() * 10.0) as usize] += 1;
+            let tenth = offset.as_nanos() * 10 / (PERIOD - LENGTH).as_nanos();
+            met[usize::try_from(tenth).expect("below 10")] += 1;
         }
         assert!(met.iter().all(|met| (98..=102).contains(met)), "{met:?}");
     }

@@ -277,10 +277,10 @@ mod tests {
     fn entry(seq: u64) -> Entry {
         Entry {
             seq,
-            feature: if seq % 2 == 0 { "tcp" } else { "baseinfo" },
-            entity: if seq % 2 == 0 { "tcp_link" } else { "fs" },
+            feature: if seq.is_multiple_of(2) { "tcp" } else { "baseinfo" },
+            entity: if seq.is_multiple_of(2) { "tcp_link" } else { "fs" },
             entity_id: format!("m_{seq}").into(),
-            severity: if seq % 3 == 0 { 9 } else { 13 },
+            severity: if seq.is_multiple_of(3) { 9 } else { 13 },
             at_ms: 1000 * seq,
             document: Bytes::from_static(b"{}"),
         }

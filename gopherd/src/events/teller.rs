@@ -62,11 +62,11 @@ impl Teller {
             messages.push(self.writer.message(&event, about.as_deref()));
             events.push(event);
         }
-        let mut seq = self.accept.accept(&messages);
+        let first = self.accept.accept(&messages);
         self.waiting.fetch_sub(events.len(), Ordering::AcqRel);
         let mut accepted = BTreeMap::<&'static str, u64>::new();
         let mut entries = Vec::with_capacity(messages.len());
-        for (message, event) in messages.into_iter().zip(&events) {
+        for (seq, (message, event)) in (first..).zip(messages.into_iter().zip(&events)) {
             *accepted.entry(event.feature).or_default() += u64::from(!message.live_only);
             entries.push(Entry {
                 seq,
@@ -77,7 +77,6 @@ impl Teller {
                 at_ms: message.at_ms,
                 document: Bytes::from(Vec::from(message.document)),
             });
-            seq += 1;
         }
         self.live.publish(entries);
         for (feature, events) in accepted {
