@@ -40,7 +40,8 @@ fn events_and_metadata_arrive_with_their_keys_and_headers_and_the_log_has_the_sa
     let mut numbers: Vec<_> = lines.iter().map(|line| line["number"].as_u64()).collect();
     assert!(numbers.is_sorted());
     let mut arrived: Vec<_> = events.iter().map(|read| read.document["number"].as_u64()).collect();
-    (numbers.sort_unstable(), arrived.sort_unstable());
+    numbers.sort_unstable();
+    arrived.sort_unstable();
     assert_eq!(numbers, arrived);
     driver.close();
 }
