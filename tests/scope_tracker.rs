@@ -220,6 +220,9 @@ fn processes_that_are_moved_into_a_container_are_counted_with_those_in_container
         cgroups.put(child.id(), &at);
         if at != "elsewhere" {
             pids.insert(child.id());
+            let path = format!("/api/v1/targets?feature=tcp&pid={}", child.id());
+            let observed = || daemon.rest().get(&path).expect(200).json()["verdict"]["observed"] == true;
+            eventually("the move to be seen", || observed().then_some(()));
         }
         go(&mut child);
         child.wait().expect("ended");

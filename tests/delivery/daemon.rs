@@ -15,7 +15,10 @@ fn metrics_arrive_as_gala_gophers_flat_documents() {
     let daemon = setup.start();
     daemon.put("baseinfo", MEMORY);
     let read = broker.read_until("a message of memory", "metrics", |read| {
-        read.iter().find(|read| read.document["entity_name"] == "mem").cloned()
+        let memory = |document: &serde_json::Value| {
+            document["entity_name"] == "mem" && document["total_kB"].is_string()
+        };
+        read.iter().find(|read| memory(&read.document)).cloned()
     });
     let text = read.envelope["payload"].as_str().expect("a payload");
     assert!(text.starts_with("{\"timestamp\": "), "{text}");
