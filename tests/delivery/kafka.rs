@@ -126,7 +126,7 @@ fn a_property_that_librdkafka_does_not_know_is_named_and_nothing_is_lost() {
 fn a_message_that_the_broker_refuses_is_counted_and_those_after_it_arrive() {
     let broker = shared();
     // More than a broker takes unless it is told to, and more than librdkafka sends.
-    let setup = Setup::new(&config(&broker.address(), "refused", ""));
+    let setup = Setup::new(&config(&broker.address(), "refused", "compression_codec = \"none\""));
     let mut driver = setup.start();
     // Each time alone: a batch is taken or refused as a whole.
     for (count, size) in [(10, 100), (1, 1_200_000), (10, 100)] {
