@@ -9,7 +9,14 @@ use serde_json::json;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+/// Every daemon here sees the whole host: the connections that one test makes would fill the maps of another's.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Starts `tcp` over all processes, with a report every five seconds.
 #[track_caller]
@@ -79,6 +86,7 @@ fn info(text: &str, field: &str) -> f64 {
 
 #[test]
 fn short_clients_of_redis_are_not_lost_and_both_ends_and_redis_count_the_same_bytes() {
+    let _alone = alone();
     let setup = Setup::new();
     let daemon = setup.start();
     observe(&daemon, 0);
@@ -135,6 +143,7 @@ fn short_clients_of_redis_are_not_lost_and_both_ends_and_redis_count_the_same_by
 
 #[test]
 fn a_living_connection_is_what_ss_says_of_it() {
+    let _alone = alone();
     let setup = Setup::new();
     let daemon = setup.start();
     observe(&daemon, 1);
@@ -184,6 +193,7 @@ fn a_living_connection_is_what_ss_says_of_it() {
 
 #[test]
 fn nginx_logs_the_bytes_that_are_counted_for_it() {
+    let _alone = alone();
     let setup = Setup::new();
     let daemon = setup.start();
     observe(&daemon, 0);
@@ -237,6 +247,7 @@ fn nginx_logs_the_bytes_that_are_counted_for_it() {
 
 #[test]
 fn a_service_s_address_is_shown_as_that_of_the_backend_that_answers() {
+    let _alone = alone();
     beside_a_service(|| {
         let setup = Setup::new();
         let daemon = setup.start();
@@ -282,6 +293,7 @@ impl Drop for Ends<'_> {
 
 #[test]
 fn a_thousand_changes_of_the_scope_under_traffic_take_no_counter_back_and_leave_nothing_behind() {
+    let _alone = alone();
     let setup = Setup::new();
     let daemon = setup.start();
     observe(&daemon, 0);
@@ -344,6 +356,7 @@ fn a_thousand_changes_of_the_scope_under_traffic_take_no_counter_back_and_leave_
 
 #[test]
 fn no_bpf_object_is_left_by_a_stop_of_the_probe_or_by_the_kill_of_the_daemon() {
+    let _alone = alone();
     let setup = Setup::new();
     let daemon = setup.start();
     observe(&daemon, 0);
@@ -363,6 +376,7 @@ fn no_bpf_object_is_left_by_a_stop_of_the_probe_or_by_the_kill_of_the_daemon() {
 
 #[test]
 fn what_its_programs_and_maps_cost_is_told() {
+    let _alone = alone();
     let setup = Setup::new();
     let daemon = setup.start();
     observe(&daemon, 0);
