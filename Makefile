@@ -29,19 +29,20 @@ run: ## install what is missing, build, start the daemon in the foreground under
 	cargo build --locked --profile $(PROFILE) --package gopherd --bins
 	@packaging/try.sh $(BIN) $(RUN)
 
+# `cargo test` builds the programs too; a `cargo build` of its own would compile every dependency whose features the
+# tests widen a second time, OpenSSL and librdkafka among them.
 test: ## install what is missing, then every check and every test; what CI runs
 	@packaging/bootstrap.sh test
 	@$(MAKE) --no-print-directory lint deny check-package
-	cargo build --locked --profile $(PROFILE) --workspace --bins
 	cargo test --locked --profile $(PROFILE) --workspace
 	@PROFILE=$(PROFILE) tests/matrix/run.sh $(KERNELS)
 
 SOAK_KILLS ?= 100
 soak: ## delivery under faults for long: SOAK_KILLS=100 kills at random moments, a thousand random histories of the spool
 	@packaging/bootstrap.sh test
-	cargo build --locked --profile $(PROFILE) --workspace --bins
-	PROPTEST_CASES=1000 cargo test --locked --profile $(PROFILE) --package gopherd --lib delivery::spool
-	GOPHERD_E2E_KILLS=$(SOAK_KILLS) cargo test --locked --profile $(PROFILE) --package gopher-e2e --test delivery -- --nocapture
+	cargo test --locked --profile $(PROFILE) --workspace --no-run
+	PROPTEST_CASES=1000 cargo test --locked --profile $(PROFILE) --workspace --lib delivery::spool
+	GOPHERD_E2E_KILLS=$(SOAK_KILLS) cargo test --locked --profile $(PROFILE) --workspace --test delivery -- --nocapture
 
 matrix: ## the root tests in VMs with Linux 5.10, 6.1, 6.12 and the newest; one table (downloads the kernels)
 	@packaging/bootstrap.sh test
