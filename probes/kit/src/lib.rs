@@ -2,7 +2,7 @@
 //!
 //! Owns the system calls that more than one probe needs. Leaves the meaning of what was read to the probes,
 //! and knows neither HTTP nor Prometheus nor the configuration file.
-// The two files that need it say why.
+// The files that need it say why.
 #![deny(unsafe_code)]
 
 // As which the types that are made of C headers know this crate.
@@ -17,6 +17,7 @@ pub mod kernel;
 pub mod link;
 pub mod net_dev;
 pub mod netlink;
+pub mod own_pages;
 pub mod pressure;
 pub mod privilege;
 pub mod process;
