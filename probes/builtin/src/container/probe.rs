@@ -3,7 +3,7 @@
 use super::inodes::Asker;
 use super::network::{self, Namespace};
 use super::place::Place;
-use super::source::{EACH, Sources};
+use super::source::{Sources, each};
 use super::{NEEDS, cpu, fs, memberships, memory, open_process, process, psi, tables};
 use probe_core::{
     Baseline, Batch, Capability, ContainerTarget, Env, Label, Order, Outcome, Poll, ProbeError, SubProbes,
@@ -62,7 +62,8 @@ pub(super) struct Container {
 impl Container {
     /// Sees the host through `env`.
     pub(super) fn new(env: &Env) -> Self {
-        Self::with(env, Budget::of_limit(PART, 0, EACH))
+        let each = each(&Hierarchies::find(&env.sys));
+        Self::with(env, Budget::of_limit(PART, 0, each))
     }
 
     /// The same with so many kept descriptors.

@@ -4,6 +4,7 @@
 //! each sub-probe. A container whose files cannot be kept, because too many are, has them opened at each reading.
 
 use super::place::Place;
+use probe_kit::cgroup::Hierarchies;
 use probe_kit::kept::{KeptFile, read_once};
 use std::io;
 use std::path::PathBuf;
@@ -75,7 +76,18 @@ const FILES: [Name; 18] = [
     v2("io.pressure"),
 ];
 
-/// Descriptors that one container keeps at most: these, its process's directory, and `cgroup.procs` with its directory.
+/// Descriptors that one container keeps at most where `hierarchies` are mounted: of these files those that can be there, its
+/// process's directory, and `cgroup.procs` with its directory.
+pub(super) fn each(hierarchies: &Hierarchies) -> usize {
+    let there = |file: &&Name| {
+        file.v2.is_some() && hierarchies.unified().is_some()
+            || file.v1.iter().any(|(controller, _)| hierarchies.of(controller).is_some())
+    };
+    FILES.iter().filter(there).count() + 3
+}
+
+/// The same where everything is there.
+#[cfg(test)]
 pub(super) const EACH: usize = FILES.len() + 3;
 
 #[derive(Debug)]
@@ -180,3 +192,26 @@ impl Sources {
 const ENOENT: i32 = rustix::io::Errno::NOENT.raw_os_error();
 const ENODEV: i32 = rustix::io::Errno::NODEV.raw_os_error();
 const EOPNOTSUPP: i32 = rustix::io::Errno::OPNOTSUPP.raw_os_error();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use probe_kit::testing::FakeHost;
+
+    #[test]
+    fn a_container_takes_as_many_descriptors_as_there_can_be_files() {
+        let found = |files: &[&str]| {
+            let host = FakeHost::new();
+            for file in files {
+                host.write(&format!("sys/fs/cgroup/{file}"), "");
+            }
+            each(&Hierarchies::find(&host.env().sys))
+        };
+        assert_eq!(found(&[]), 3);
+        assert_eq!(found(&["cgroup.controllers"]), 9 + 3);
+        // usage_in_bytes, stat, limit_in_bytes, oom_control and failcnt
+        assert_eq!(found(&["memory/tasks"]), 5 + 3);
+        let all = ["unified/cgroup.controllers", "memory/tasks", "cpu,cpuacct/tasks", "blkio/tasks"];
+        assert_eq!(found(&all), EACH);
+    }
+}
