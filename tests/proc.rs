@@ -1,13 +1,14 @@
 //! `proc` in the daemon: real programs, beside what `strace`, the kernel's accounts, python and a name server count.
 
 use gopher_e2e::process::{Background, command};
-use gopher_e2e::{Daemon, Setup, eventually, within};
+use gopher_e2e::{Daemon, Scrape, Setup, eventually, within};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::UdpSocket;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Starts `sub_probes` over process `pid`, with a report every five seconds.
 #[track_caller]
@@ -334,4 +335,137 @@ fn short_processes_are_counted_by_name_though_no_report_saw_them() {
     assert!(reached.is_some_and(|count| count <= 500.0), "{last:?} of 500");
     assert!(counted("syscall_count").is_some_and(|count| count > 5000.0));
     drop(shell);
+}
+
+/// Processes and threads that the kernel has made since it started.
+fn made() -> f64 {
+    let text = std::fs::read_to_string("/proc/stat").expect("the kernel's counters");
+    let line = text.lines().find_map(|line| line.strip_prefix("processes "));
+    line.and_then(|number| number.trim().parse().ok()).expect("a number")
+}
+
+/// The most that was seen of everything that is told to be forked, by process or, of short ones, by name: the row of a
+/// process goes after its end.
+#[derive(Default)]
+struct Forks(BTreeMap<String, f64>);
+
+impl Forks {
+    fn look(&mut self, scrape: &Scrape) -> f64 {
+        for entity in ["proc", "proc_ended"] {
+            for column in ["forks", "thread_starts"] {
+                let name = format!("gala_gopher_{entity}_{column}");
+                for sample in scrape.all(&name) {
+                    let of = if entity == "proc" {
+                        // By start too: numbers come again.
+                        [sample.label("tgid"), sample.label("start_time")]
+                    } else {
+                        [sample.label("comm"), None]
+                    };
+                    let most = self.0.entry(format!("{name} {of:?}")).or_default();
+                    *most = most.max(sample.value);
+                }
+            }
+        }
+        self.0.values().sum()
+    }
+}
+
+#[test]
+fn a_hundred_thousand_short_processes_are_as_many_as_the_kernel_made_and_none_is_lost_unseen() {
+    // Of two shells at once.
+    const EACH: u32 = 50_000;
+    let wanted = f64::from(EACH);
+    let setup = Setup::new();
+    let daemon = setup.start();
+    // A scope by name beside it, so that the tracker is told of each of them as well.
+    daemon.put(
+        "baseinfo",
+        r#"{"cmd":{"probe":["proc"]},"snoopers":{"proc_name":[{"comm":"^gopher-short$"}]},
+            "params":{"report_period":5},"state":"running"}"#,
+    );
+    eventually("the tracker", || {
+        let capabilities = daemon.rest().get("/api/v1/capabilities").expect(200).json();
+        (capabilities["process_tracker"]["state"] == "running").then_some(())
+    });
+    let of_tracker = |scrape: &Scrape| {
+        let lost = scrape.all("gopherd_lost_total").filter(|one| one.label("stage") == Some("tracker"));
+        let looks = scrape.all("gopherd_scope_reconciles_total");
+        [lost.map(|one| one.value).sum::<f64>(), looks.map(|one| one.value).sum::<f64>()]
+    };
+    let order = json!({
+        "cmd": {"probe": ["proc_syscall"]}, "blacklist": {}, "state": "running",
+        "params": {"report_period": 5},
+    });
+    let before = made();
+    daemon.put("proc", &order.to_string());
+    let attached = made();
+    let map_bytes =
+        |scrape: &Scrape| scrape.value("gopherd_bpf_map_bytes", &[("probe", "proc")]);
+    let first = eventually("what the maps take", || map_bytes(&daemon.scrape("/metrics")));
+    let [lost_before, looks_before] = of_tracker(&daemon.scrape("/metrics"));
+    let own = setup.path("gopher-short");
+    std::fs::copy("/bin/true", &own).expect("copied");
+    let script = format!("i=0; while [ $i -lt {EACH} ]; do {}; i=$((i+1)); done; read end", own.display());
+    let begun = Instant::now();
+    let shells = [(); 2].map(|()| {
+        let mut shell = command("sh");
+        shell.args(["-c", &script]).stdin(Stdio::piped());
+        Shell(shell.spawn().expect("a shell"))
+    });
+    let mut forks = Forks::default();
+    let by_shell = |scrape: &Scrape| {
+        let of = |shell: &Shell| {
+            let pid = shell.0.id().to_string();
+            scrape.value("gala_gopher_proc_forks", &[("tgid", &pid)]).unwrap_or(0.0)
+        };
+        [of(&shells[0]), of(&shells[1])]
+    };
+    let mut last = [0.0; 2];
+    let mut looked = Instant::now();
+    within(Duration::from_secs(900), || {
+        // The shells are to have the processors: once in a while is enough, a row stays for a period.
+        if looked.elapsed() < Duration::from_secs(1) {
+            return None;
+        }
+        looked = Instant::now();
+        let scrape = daemon.scrape("/metrics");
+        forks.look(&scrape);
+        last = by_shell(&scrape);
+        (last == [wanted; 2]).then_some(())
+    });
+    assert_eq!(last, [wanted; 2], "each shell's forks, exactly");
+    // Everything that the kernel made since all was attached is in a later report, and no more than it made since before.
+    let least = made() - attached;
+    let mut told = 0.0;
+    within(Duration::from_secs(60), || {
+        told = forks.look(&daemon.scrape("/metrics"));
+        (told >= least).then_some(())
+    });
+    let most = made() - before;
+    assert!(told >= least && told <= most, "{told} told, the kernel made {least} to {most}");
+    let scrape = daemon.scrape("/metrics");
+    let ended = scrape.must("gala_gopher_proc_ended_processes", &[("comm", "gopher-short")]);
+    // One of each shell that runs at a reading is a row of its own.
+    let readings = begun.elapsed().as_secs_f64() / 5.0 + 2.0;
+    assert!(ended <= 2.0 * wanted && ended >= 2.0 * (wanted - readings), "{ended} ended");
+    let lost: Vec<_> = scrape
+        .all("gopherd_lost_total")
+        .filter(|one| one.label("owner") == Some("proc") && one.value > 0.0)
+        .collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    let [lost, looks] = of_tracker(&scrape);
+    assert!(lost == lost_before || looks > looks_before, "{lost} events lost, {looks} looks at everything");
+    let bytes = map_bytes(&scrape).expect("it was there");
+    assert!(bytes <= first + f64::from(1 << 20), "maps took {first} bytes and now {bytes}");
+    assert_eq!(scrape.value("gopherd_series_limited_total", &[("probe", "proc")]).unwrap_or(0.0), 0.0);
+}
+
+/// A shell that waits to be told to end.
+struct Shell(Child);
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
 }

@@ -3,7 +3,7 @@
 use super::IO;
 use super::census::{Census, Time, counts, forget_ended, read, remove};
 use super::labels;
-use super::part::{Ground, Losses, Part, memory};
+use super::part::{Ground, Losses, Part};
 use super::process::Look;
 use super::tables::{ProcEndedIo, ProcIo};
 use libbpf_rs::skel::Skel as _;
@@ -89,7 +89,7 @@ pub(super) fn load<'o>(
     storage: &'o mut Storage,
     ground: &Ground<'_>,
 ) -> Result<Box<dyn Part + 'o>, ProbeError> {
-    let spec = ObjectSpec { name: "proc_block", bytes: bpf::OBJECT, jobs: JOBS };
+    let spec = ObjectSpec { name: "proc_block", owner: "proc", bytes: bpf::OBJECT, jobs: JOBS };
     let slot = ground.slot;
     let configure = |open: &mut OpenProcBlockSkel<'o>| {
         if let Some(data) = open.maps.rodata_data.as_deref_mut() {
@@ -163,7 +163,7 @@ impl Part for Block<'_> {
     }
 
     fn memory(&self) -> u64 {
-        memory(self.object.skel().object()) + self.census.memory()
+        self.census.memory()
     }
 
     #[cfg(test)]

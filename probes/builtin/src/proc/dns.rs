@@ -3,7 +3,7 @@
 use super::DNS;
 use super::files::Files;
 use super::labels;
-use super::part::{Ground, Losses, Part, memory};
+use super::part::{Ground, Losses, Part};
 use super::process::Look;
 use super::tables::ProcDns;
 use libbpf_rs::skel::Skel as _;
@@ -77,7 +77,7 @@ pub(super) fn load<'o>(
     storage: &'o mut Storage,
     ground: &Ground<'_>,
 ) -> Result<Box<dyn Part + 'o>, ProbeError> {
-    let spec = ObjectSpec { name: "proc_dns", bytes: bpf::OBJECT, jobs: JOBS };
+    let spec = ObjectSpec { name: "proc_dns", owner: "proc", bytes: bpf::OBJECT, jobs: JOBS };
     let slot = ground.slot;
     let configure = |open: &mut OpenProcDnsSkel<'o>| {
         if let Some(data) = open.maps.rodata_data.as_deref_mut() {
@@ -153,7 +153,7 @@ impl Part for Dns<'_> {
 
     fn memory(&self) -> u64 {
         let known = self.known.capacity() * size_of::<(proc_lookup_key, Known)>();
-        memory(self.object.skel().object()) + known as u64
+        known as u64
     }
 
     #[cfg(test)]

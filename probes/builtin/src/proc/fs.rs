@@ -3,7 +3,7 @@
 
 use super::FS;
 use super::census::{Census, Time, counts, forget_ended, read, remove};
-use super::part::{Ground, Losses, Part, memory};
+use super::part::{Ground, Losses, Part};
 use super::process::Look;
 use super::tables::{ProcExt4, ProcOverlay, ProcTmpfs};
 use libbpf_rs::skel::Skel as _;
@@ -99,7 +99,7 @@ pub(super) fn load<'o>(
     storage: &'o mut Storage,
     ground: &Ground<'_>,
 ) -> Result<Box<dyn Part + 'o>, ProbeError> {
-    let spec = ObjectSpec { name: "proc_fs", bytes: bpf::OBJECT, jobs: JOBS };
+    let spec = ObjectSpec { name: "proc_fs", owner: "proc", bytes: bpf::OBJECT, jobs: JOBS };
     let slot = ground.slot;
     let configure = |open: &mut OpenProcFsSkel<'o>| {
         if let Some(data) = open.maps.rodata_data.as_deref_mut() {
@@ -188,7 +188,7 @@ impl Part for Fs<'_> {
     }
 
     fn memory(&self) -> u64 {
-        memory(self.object.skel().object()) + self.census.memory()
+        self.census.memory()
     }
 
     #[cfg(test)]

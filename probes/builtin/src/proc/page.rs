@@ -2,7 +2,7 @@
 
 use super::PAGECACHE;
 use super::census::{Census, Time, counts, forget_ended, read, remove};
-use super::part::{Ground, Losses, Part, memory};
+use super::part::{Ground, Losses, Part};
 use super::process::Look;
 use super::tables::ProcPage;
 use libbpf_rs::skel::Skel as _;
@@ -81,7 +81,7 @@ pub(super) fn load<'o>(
     storage: &'o mut Storage,
     ground: &Ground<'_>,
 ) -> Result<Box<dyn Part + 'o>, ProbeError> {
-    let spec = ObjectSpec { name: "proc_page", bytes: bpf::OBJECT, jobs: JOBS };
+    let spec = ObjectSpec { name: "proc_page", owner: "proc", bytes: bpf::OBJECT, jobs: JOBS };
     let slot = ground.slot;
     let configure = |open: &mut OpenProcPageSkel<'o>| {
         if let Some(data) = open.maps.rodata_data.as_deref_mut() {
@@ -136,7 +136,7 @@ impl Part for Page<'_> {
     }
 
     fn memory(&self) -> u64 {
-        memory(self.object.skel().object()) + self.census.memory()
+        self.census.memory()
     }
 
     #[cfg(test)]

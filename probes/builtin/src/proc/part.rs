@@ -5,7 +5,7 @@
 use super::process::Look;
 use libbpf_rs::Object;
 use probe_core::{Batch, Outcome, ProbeError, SubProbes};
-use probe_kit::bpf::{Costs, ScopeSlot, Storage, abi, cost};
+use probe_kit::bpf::{ScopeSlot, Storage, abi, cost};
 use probe_kit::kernel::Kernel;
 use std::io;
 
@@ -23,7 +23,7 @@ pub(super) trait Part {
     fn meet(&mut self, _wanted: &SubProbes, _look: &Look<'_>, _all: bool) {}
     /// Adds the rows of `wanted`.
     fn read(&mut self, wanted: &SubProbes, look: &Look<'_>, out: &mut Batch) -> io::Result<()>;
-    /// Memory of maps and programs, and of what is kept beside them.
+    /// Bytes held for data; the maps are accounted for by themselves.
     fn memory(&self) -> u64;
     /// What became of each job, for the tests' table of kernels.
     #[cfg(test)]
@@ -50,21 +50,13 @@ impl Losses {
         for (reason, name) in own {
             now.push((*name, cost::lost(object, *reason)?));
         }
-        now.push(("program_skipped", Costs::of(object, SHARED)?.recursion_misses().unwrap_or(0)));
+        now.push(("program_skipped", cost::recursion_misses(object)?.unwrap_or(0)));
         let before = std::mem::replace(&mut self.0, now);
         for (at, &(name, count)) in self.0.iter().enumerate() {
             out.skip(name, count.saturating_sub(before.get(at).map_or(0, |(_, count)| *count)));
         }
         Ok(())
     }
-}
-
-/// Maps of others, not in an object's account.
-const SHARED: &[&str] = &["gopher_scope", "gopher_modes"];
-
-/// Memory of an object's maps and programs.
-pub(super) fn memory(object: &Object) -> u64 {
-    Costs::of(object, SHARED).map_or(0, |costs| costs.memory_bytes)
 }
 
 enum State<'o> {

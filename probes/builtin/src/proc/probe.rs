@@ -134,7 +134,7 @@ impl<'o> Work<'o> {
         Ok(())
     }
 
-    /// Bytes held for data, in the kernel and here.
+    /// Bytes held for data; the maps are accounted for by themselves.
     pub(super) fn memory(&self) -> u64 {
         self.parts.iter().map(Lazy::memory).sum()
     }

@@ -59,7 +59,7 @@ static __always_inline struct proc_page *current_process(void)
 SEC("?tp_btf/mm_filemap_add_to_page_cache")
 int BPF_PROG(added, void *page)
 {
-	uint64_t pages = gopher_page_count(page);
+	uint64_t pages = gopher_folio_pages(page);
 
 	return COUNT(loaded, pages);
 }
@@ -67,7 +67,7 @@ int BPF_PROG(added, void *page)
 SEC("?tp_btf/writeback_dirty_folio")
 int BPF_PROG(dirtied_folio, void *folio)
 {
-	uint64_t pages = gopher_page_count(folio);
+	uint64_t pages = gopher_folio_pages(folio);
 
 	return COUNT(dirtied, pages);
 }

@@ -218,11 +218,12 @@ static __always_inline void time(struct proc_syscalls *process, struct pt_regs *
 		time_by_file_system(process, gopher_first_argument(regs), call, ns);
 }
 
-/* A call returns: `inside` is the thread's place if the call is timed, and `now` the time. */
-static __always_inline int return_of(struct pt_regs *regs, long ret, uint32_t call, struct inside *inside,
-				     uint64_t now)
+/* A call returns: `inside` is the thread's place if the call is timed. */
+static __always_inline int return_of(struct pt_regs *regs, long ret, uint32_t call, struct inside *inside)
 {
 	int is_inside = inside && inside->call == call && call;
+	/* Before anything else takes time. */
+	uint64_t now = is_inside ? bpf_ktime_get_ns() : 0;
 	uint32_t tgid = bpf_get_current_pid_tgid() >> 32;
 	struct proc_syscalls *process;
 
@@ -254,13 +255,10 @@ int BPF_PROG(returned, struct pt_regs *regs, long ret)
 {
 	uint32_t call = call_of(regs, gopher_syscall_number(regs));
 	struct inside *inside = NULL;
-	uint64_t now = 0;
 
-	if (is_timed(call)) {
-		now = bpf_ktime_get_ns();
+	if (is_timed(call))
 		inside = bpf_task_storage_get(&threads, bpf_get_current_task_btf(), NULL, 0);
-	}
-	return return_of(regs, ret, call, inside, now);
+	return return_of(regs, ret, call, inside);
 }
 
 SEC("?tp_btf/sys_exit")
@@ -268,14 +266,12 @@ int BPF_PROG(returned_hash, struct pt_regs *regs, long ret)
 {
 	uint32_t call = call_of(regs, gopher_syscall_number(regs)), thread;
 	struct inside *inside = NULL;
-	uint64_t now = 0;
 
 	if (is_timed(call)) {
-		now = bpf_ktime_get_ns();
 		thread = (uint32_t)bpf_get_current_pid_tgid();
 		inside = bpf_map_lookup_elem(&threads_hash, &thread);
 	}
-	return return_of(regs, ret, call, inside, now);
+	return return_of(regs, ret, call, inside);
 }
 
 SEC("?tp_btf/sched_process_fork")

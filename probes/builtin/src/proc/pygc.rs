@@ -3,7 +3,7 @@
 use super::PYGC;
 use super::census::{Census, Time, counts, forget_ended, read, remove};
 use super::files::Files;
-use super::part::{Ground, Losses, Part, memory};
+use super::part::{Ground, Losses, Part};
 use super::process::Look;
 use super::tables::ProcPygc;
 use libbpf_rs::Link;
@@ -65,7 +65,7 @@ pub(super) fn load<'o>(
     storage: &'o mut Storage,
     ground: &Ground<'_>,
 ) -> Result<Box<dyn Part + 'o>, ProbeError> {
-    let spec = ObjectSpec { name: "proc_pygc", bytes: bpf::OBJECT, jobs: JOBS };
+    let spec = ObjectSpec { name: "proc_pygc", owner: "proc", bytes: bpf::OBJECT, jobs: JOBS };
     let slot = ground.slot;
     let configure = |open: &mut OpenProcPygcSkel<'o>| {
         if let Some(data) = open.maps.rodata_data.as_deref_mut() {
@@ -160,7 +160,7 @@ impl Part for Pygc<'_> {
     }
 
     fn memory(&self) -> u64 {
-        memory(self.object.skel().object()) + self.census.memory()
+        self.census.memory()
     }
 
     #[cfg(test)]

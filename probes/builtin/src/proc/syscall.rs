@@ -1,7 +1,7 @@
 //! System calls: the programs at work, and their maps read and tidied. What rows come of it is `syscall_rows`'s.
 
 use super::census::{Census, Counts as _, Entry, counts, forget_ended, read, remove};
-use super::part::{Ground, Losses, Part, memory};
+use super::part::{Ground, Losses, Part};
 use super::process::Look;
 use super::syscall_rows::{file_system, fold, show, show_ended};
 use super::tables::ProcFsCalls;
@@ -122,7 +122,7 @@ pub(super) fn load<'o>(
     storage: &'o mut Storage,
     ground: &Ground<'_>,
 ) -> Result<Box<dyn Part + 'o>, ProbeError> {
-    let spec = ObjectSpec { name: "proc_syscall", bytes: bpf::OBJECT, jobs: JOBS };
+    let spec = ObjectSpec { name: "proc_syscall", owner: "proc", bytes: bpf::OBJECT, jobs: JOBS };
     let slot = ground.slot;
     let configure = |open: &mut OpenProcSyscallSkel<'o>| {
         if let Some(data) = open.maps.rodata_data.as_deref_mut() {
@@ -195,7 +195,7 @@ impl Part for Syscalls<'_> {
     }
 
     fn memory(&self) -> u64 {
-        memory(self.object.skel().object()) + self.census.memory()
+        self.census.memory()
     }
 
     #[cfg(test)]
