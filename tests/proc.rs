@@ -380,7 +380,7 @@ fn a_hundred_thousand_short_processes_are_as_many_as_the_kernel_made_and_none_is
     // A scope by name beside it, so that the tracker is told of each of them as well.
     daemon.put(
         "baseinfo",
-        r#"{"cmd":{"probe":["proc"]},"snoopers":{"proc_name":[{"comm":"^gopher-short$"}]},
+        r#"{"cmd":{"probe":["proc"]},"snoopers":{"proc_name":[{"comm":"^gopher-brief$"}]},
             "params":{"report_period":5},"state":"running"}"#,
     );
     eventually("the tracker", || {
@@ -399,11 +399,10 @@ fn a_hundred_thousand_short_processes_are_as_many_as_the_kernel_made_and_none_is
     let before = made();
     daemon.put("proc", &order.to_string());
     let attached = made();
-    let map_bytes =
-        |scrape: &Scrape| scrape.value("gopherd_bpf_map_bytes", &[("probe", "proc")]);
+    let map_bytes = |scrape: &Scrape| scrape.value("gopherd_bpf_map_bytes", &[("probe", "proc")]);
     let first = eventually("what the maps take", || map_bytes(&daemon.scrape("/metrics")));
     let [lost_before, looks_before] = of_tracker(&daemon.scrape("/metrics"));
-    let own = setup.path("gopher-short");
+    let own = setup.path("gopher-brief");
     std::fs::copy("/bin/true", &own).expect("copied");
     let script = format!("i=0; while [ $i -lt {EACH} ]; do {}; i=$((i+1)); done; read end", own.display());
     let begun = Instant::now();
@@ -444,13 +443,15 @@ fn a_hundred_thousand_short_processes_are_as_many_as_the_kernel_made_and_none_is
     let most = made() - before;
     assert!(told >= least && told <= most, "{told} told, the kernel made {least} to {most}");
     let scrape = daemon.scrape("/metrics");
-    let ended = scrape.must("gala_gopher_proc_ended_processes", &[("comm", "gopher-short")]);
+    let ended = scrape.must("gala_gopher_proc_ended_processes", &[("comm", "gopher-brief")]);
     // One of each shell that runs at a reading is a row of its own.
     let readings = begun.elapsed().as_secs_f64() / 5.0 + 2.0;
     assert!(ended <= 2.0 * wanted && ended >= 2.0 * (wanted - readings), "{ended} ended");
+    // The row of one that runs at a reading and is gone before its name is read is left out in the store, and counted there.
     let lost: Vec<_> = scrape
         .all("gopherd_lost_total")
-        .filter(|one| one.label("owner") == Some("proc") && one.value > 0.0)
+        .filter(|one| one.label("owner") == Some("proc") && one.label("stage") != Some("store"))
+        .filter(|one| one.value > 0.0)
         .collect();
     assert!(lost.is_empty(), "{lost:?}");
     let [lost, looks] = of_tracker(&scrape);

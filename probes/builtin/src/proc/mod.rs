@@ -124,6 +124,12 @@ const NEEDS: &[Need] = &[
         "where /proc is mounted with hidepid, series of hidden processes end early; proc_dns and proc_pygc do not follow other users' processes",
     ),
     Need {
+        capability: Capability::SysAdmin,
+        sub_probes: &[DNS, PYGC],
+        purpose: "attach to functions of the C library and of interpreters",
+        without: "proc_dns does not run; proc_pygc follows interpreters that have probes of their own, on Linux 6.6 and later",
+    },
+    Need {
         capability: Capability::DacReadSearch,
         sub_probes: &[DNS, PYGC],
         purpose: "open the libraries and interpreters of other users' processes",

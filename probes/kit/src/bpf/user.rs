@@ -1,7 +1,7 @@
 //! Programs on functions of user space: attached to a file, wherever a process has it mapped.
 
 use super::log;
-use super::privilege::raised;
+use super::privilege::raised_for_functions;
 use libbpf_rs::{Link, ProgramMut, UprobeOpts};
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use std::path::Path;
 const EVERY: i32 = -1;
 
 fn told<T>(attach: impl FnOnce() -> Result<T, libbpf_rs::Error>) -> Result<T, String> {
-    let _raised = raised();
+    let _raised = raised_for_functions();
     let (link, lines) = log::listen(attach);
     link.map_err(|error| log::gist(&lines).unwrap_or_else(|| error.to_string()))
 }
