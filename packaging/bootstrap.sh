@@ -71,6 +71,8 @@ if [ "$what" = test ]; then
 	need openssl openssl openssl
 	need ps procps procps-ng
 	need strace strace strace
+	# An interpreter that is watched, which says itself what it did.
+	need python3 python3 python3
 	# A file system that can be frozen, for a task that hangs.
 	need mkfs.ext4 e2fsprogs e2fsprogs
 	need fsfreeze util-linux util-linux

@@ -83,6 +83,37 @@ static __always_inline int gopher_in_execve(const struct task_struct *task)
 	return BPF_CORE_READ_BITFIELD_PROBED(task, in_execve);
 }
 
+/*
+ * What the registers of a system call say, at its entry and at its return. A 32-bit program (compat) has
+ * other numbers for the same calls. The first argument's register has the result at the return on aarch64,
+ * which keeps what it was.
+ */
+#if defined(__TARGET_ARCH_x86)
+#define gopher_syscall_number(regs) ((long)(regs)->orig_ax)
+#define gopher_first_argument(regs) ((uint64_t)(regs)->di)
+#define gopher_second_argument(regs) ((uint64_t)(regs)->si)
+#define gopher_is_compat(regs) (((regs)->cs & 0xffff) == 0x23 /* __USER32_CS */)
+#elif defined(__TARGET_ARCH_arm64)
+#define gopher_syscall_number(regs) ((long)(regs)->syscallno)
+#define gopher_first_argument(regs) ((uint64_t)(regs)->orig_x0)
+#define gopher_second_argument(regs) ((uint64_t)(regs)->user_regs.regs[1])
+#define gopher_is_compat(regs) ((regs)->user_regs.pstate & 0x10 /* PSR_MODE32_BIT */)
+#endif
+
+/* Nanoseconds that a thread was runnable without a CPU, as /proc/<pid>/schedstat; 0 where nobody counts. */
+static __always_inline uint64_t gopher_run_delay(const struct task_struct *task)
+{
+	if (!bpf_core_field_exists(task->sched_info.run_delay))
+		return 0;
+	return BPF_CORE_READ(task, sched_info.run_delay);
+}
+
+/* Whether a bio is a copy of another: BIO_CLONED, whose enum has no name; bit 1 from 4.10 on. */
+static __always_inline int gopher_bio_is_clone(const struct bio *bio)
+{
+	return BPF_CORE_READ(bio, bi_flags) >> 1 & 1;
+}
+
 /* The directory that a kernfs node, such as a cgroup's, lies in. Renamed in 6.15. */
 struct kernfs_node___from_6_15 {
 	struct kernfs_node *__parent;
@@ -117,5 +148,40 @@ struct mm_struct___until_6_1 {
 					: BPF_CORE_READ(mm, rss_stat[kind].count);           \
 		pages > 0 ? (uint64_t)pages : 0;                                             \
 	})
+
+/* ---- page cache ---- */
+
+struct folio___from_6_0 {
+	unsigned char _folio_order;
+} __attribute__((preserve_access_index));
+
+struct folio___from_6_6 {
+	unsigned long _flags_1;
+} __attribute__((preserve_access_index));
+
+struct page___before_6_0 {
+	unsigned char compound_order;
+} __attribute__((preserve_access_index));
+
+/* Pages of a folio, or of a page where there are no folios. Direct loads: tracepoint arguments only. */
+static __always_inline uint32_t gopher_folio_pages(const void *folio)
+{
+	const struct folio___from_6_6 *newest = folio;
+	const struct folio___from_6_0 *newer = folio;
+	const struct page___before_6_0 *second = folio + bpf_core_type_size(struct page);
+	/* The flags are the first word everywhere, a struct of their own from 6.18 on. */
+	unsigned long flags = *(const volatile unsigned long *)folio;
+	unsigned char order = 0;
+
+	if (!(flags >> bpf_core_enum_value(enum pageflags, PG_head) & 1))
+		return 1;
+	if (bpf_core_field_exists(newer->_folio_order))
+		order = BPF_CORE_READ(newer, _folio_order);
+	else if (bpf_core_field_exists(newest->_flags_1))
+		order = BPF_CORE_READ(newest, _flags_1);
+	else if (bpf_core_field_exists(second->compound_order))
+		order = BPF_CORE_READ(second, compound_order);
+	return 1U << (order & 31);
+}
 
 #endif /* GOPHER_CORE_FIXES_BPF_H */

@@ -98,26 +98,6 @@ pub(crate) static PLANNED: &[&Descriptor] = &[
         params![SAMPLE_PERIOD, DEV_NAME],
     ),
     &planned(
-        "proc",
-        "System calls, file systems, page cache, scheduling and name lookups of processes.",
-        Both,
-        &[
-            SubProbe {
-                aliases: &["base_metrics"],
-                ..sub("proc_syscall", "Failed, scheduling and process creating system calls.")
-            },
-            sub("proc_fs", "File system operations."),
-            sub("proc_dns", "Name lookups."),
-            sub("proc_io", "Block I/O and its system calls."),
-            sub("proc_pagecache", "Page cache and reclaim."),
-            sub("proc_net", "Network system calls."),
-            sub("proc_offcpu", "Time off the CPU and waiting for it."),
-            sub("proc_ioctl", "ioctl calls."),
-            sub("proc_pygc", "Python's garbage collection."),
-        ],
-        params![],
-    ),
-    &planned(
         "jvm",
         "Memory, threads, classes and garbage collection of Java processes.",
         Processes,

@@ -6,11 +6,18 @@ use probe_core::Descriptor;
 mod baseinfo;
 #[path = "container/mod.rs"]
 mod container;
+#[path = "proc/mod.rs"]
+mod proc;
 #[path = "socket/mod.rs"]
 mod socket;
 #[path = "tcp/mod.rs"]
 mod tcp;
 
 /// The features that are built, one folder each.
-pub(crate) static REGISTRY: &[&Descriptor] =
-    &[&baseinfo::DESCRIPTOR, &container::DESCRIPTOR, &socket::DESCRIPTOR, &tcp::DESCRIPTOR];
+pub(crate) static REGISTRY: &[&Descriptor] = &[
+    &baseinfo::DESCRIPTOR,
+    &container::DESCRIPTOR,
+    &proc::DESCRIPTOR,
+    &socket::DESCRIPTOR,
+    &tcp::DESCRIPTOR,
+];

@@ -120,7 +120,7 @@ fn load<'o>(
     slot: u32,
     storage: &'o mut Storage,
 ) -> Bpf<SelftestSkel<'o>> {
-    let spec = ObjectSpec { name: "selftest", bytes: selftest::OBJECT, jobs };
+    let spec = ObjectSpec { name: "selftest", owner: "selftest", bytes: selftest::OBJECT, jobs };
     Bpf::load::<SelftestSkelBuilder>(&spec, &kernel(), Some(maps), storage, |open| {
         let data = open.maps.rodata_data.as_deref_mut().expect("read-only data");
         data.gopher_scope_slot = slot;
@@ -271,7 +271,7 @@ fn root_a_tuple_is_the_same_bytes_whichever_family_the_socket_has() {
         .into();
     let maps = ScopeMaps::new().expect("maps");
     let mut storage = Storage::new();
-    let spec = ObjectSpec { name: "selftest", bytes: selftest::OBJECT, jobs: JOBS };
+    let spec = ObjectSpec { name: "selftest", owner: "selftest", bytes: selftest::OBJECT, jobs: JOBS };
     let mut bpf = Bpf::load::<SelftestSkelBuilder>(&spec, &kernel(), Some(&maps), &mut storage, |open| {
         open.maps.rodata_data.as_deref_mut().expect("read-only data").wanted_port = port;
     })
@@ -354,7 +354,7 @@ fn root_links_come_and_go_with_their_sub_probes_and_counts_stay() {
 fn root_what_an_object_costs_is_measured_and_stays_when_it_is_gone() {
     let maps = ScopeMaps::new().expect("maps");
     let mut storage = Storage::new();
-    let spec = ObjectSpec { name: "metered", bytes: selftest::OBJECT, jobs: JOBS };
+    let spec = ObjectSpec { name: "metered", owner: "metered", bytes: selftest::OBJECT, jobs: JOBS };
     let mut bpf = Bpf::load::<SelftestSkelBuilder>(&spec, &kernel(), Some(&maps), &mut storage, |_| {})
         .expect("the object loads");
     bpf.apply(&names(&["exec"]));

@@ -15,6 +15,7 @@ mod functions;
 mod keepalive;
 mod latency;
 mod measure;
+mod proc;
 mod process_table;
 mod report;
 mod resident;
@@ -61,6 +62,7 @@ const PARTS: &[Part] = &[
     ("tracker", tracker::measure),
     ("events", events::measure),
     ("delivery", delivery::measure),
+    ("proc: system calls", proc::measure),
 ];
 
 fn main() -> ExitCode {

@@ -60,7 +60,7 @@ impl<'o> Source<'o> {
         slot: &ScopeSlot,
         room: u32,
     ) -> Result<Self, ProbeError> {
-        let spec = ObjectSpec { name: "socket", bytes: bpf::OBJECT, jobs: JOBS };
+        let spec = ObjectSpec { name: "socket", owner: "socket", bytes: bpf::OBJECT, jobs: JOBS };
         let configure = |open: &mut OpenSocketSkel<'o>| {
             if let Some(data) = open.maps.rodata_data.as_deref_mut() {
                 data.gopher_scope_slot = slot.number();

@@ -103,7 +103,7 @@ impl<'o> Source<'o> {
         jobs: &'static [Job],
         room: Room,
     ) -> Result<Self, ProbeError> {
-        let spec = ObjectSpec { name: "tcp", bytes: bpf::OBJECT, jobs };
+        let spec = ObjectSpec { name: "tcp", owner: "tcp", bytes: bpf::OBJECT, jobs };
         let bpf = Bpf::load::<TcpSkelBuilder>(&spec, kernel, Some(slot.maps()), storage, |open| {
             if let Some(data) = open.maps.rodata_data.as_deref_mut() {
                 data.gopher_scope_slot = slot.number();

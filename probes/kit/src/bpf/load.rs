@@ -22,8 +22,10 @@ use thiserror::Error;
 /// An object, as static data of its probe.
 #[derive(Clone, Copy, Debug)]
 pub struct ObjectSpec {
-    /// Whose it is, the probe's name: in errors, and the label of what it costs.
+    /// Its own name, in errors.
     pub name: &'static str,
+    /// Whose it is, the probe's name: the label of what it costs. Several objects may have one owner.
+    pub owner: &'static str,
     /// `bpf::OBJECT`.
     pub bytes: &'static [u8],
     /// What its programs are for.
@@ -141,7 +143,7 @@ impl<'o, S: Skel<'o>> Bpf<S> {
             let (loaded, lines) = log::listen(|| open.load());
             match loaded {
                 Ok(skel) => {
-                    let metered = meter::enter(spec.name, skel.object()).map_err(|error| {
+                    let metered = meter::enter(spec.owner, skel.object()).map_err(|error| {
                         LoadError::Refused { object: spec.name, doing: "meter", cause: error.to_string() }
                     })?;
                     return Ok(Self { links: Links::default(), _metered: metered, plan, skel });

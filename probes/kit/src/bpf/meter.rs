@@ -21,10 +21,10 @@ use std::time::{Duration, Instant};
 /// Maps that all probes share, so they are none's.
 const SHARED: [&str; 2] = ["gopher_scope", "gopher_modes"];
 
-/// Totals of a program since the process began, over all objects that had it.
+/// Totals of a program since the process began, over all objects of its owner that had one of this name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProgramTotal {
-    /// [`super::ObjectSpec::name`].
+    /// [`super::ObjectSpec::owner`].
     pub owner: &'static str,
     /// The program's name, as in the object.
     pub program: String,

@@ -24,6 +24,7 @@ mod privilege;
 mod ring;
 mod scope;
 mod sys;
+mod user;
 
 pub use cost::RunTime;
 pub use drain::{Drained, drain, lookup, per_cpu, snapshot};
@@ -33,6 +34,7 @@ pub use load::{Bpf, LoadError, ObjectSpec, Storage};
 pub use privilege::raised;
 pub use ring::Ring;
 pub use scope::{Applied, ScopeMaps, ScopeSlot};
+pub use user::{attach_to_function, attach_to_probe};
 
 /// The types of `gopher/abi.h`, which C and Rust share.
 #[allow(missing_docs, non_camel_case_types, unreachable_pub)] // as the C header has them

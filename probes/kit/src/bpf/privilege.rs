@@ -15,6 +15,11 @@ pub fn raised() -> Raised {
     raise(&RIGHTS)
 }
 
+/// The same for functions of user space: kernels let CAP_PERFMON attach to several of them at once, and not to one.
+pub(super) fn raised_for_functions() -> Raised {
+    raise(&[Capability::Bpf, Capability::Perfmon, Capability::SysResource, Capability::SysAdmin])
+}
+
 /// The same for the run-time statistics of the whole kernel.
 pub(super) fn raised_for_statistics() -> Raised {
     raise(&[Capability::SysAdmin])

@@ -112,7 +112,7 @@ pub fn track<R>(
     maps: &ScopeMaps,
     body: impl FnOnce(&mut Tracker<'_, '_>) -> R,
 ) -> Result<R, LoadError> {
-    let spec = ObjectSpec { name: "tracker", bytes: bpf::OBJECT, jobs: JOBS };
+    let spec = ObjectSpec { name: "tracker", owner: "tracker", bytes: bpf::OBJECT, jobs: JOBS };
     let mut storage = Storage::new();
     let mut bpf = Bpf::load::<TrackerSkelBuilder>(&spec, kernel, Some(maps), &mut storage, |_| {})?;
     let events = bpf.map("events")?;

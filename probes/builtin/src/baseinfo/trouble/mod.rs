@@ -112,7 +112,7 @@ pub(super) struct Trouble<'o> {
 impl<'o> Trouble<'o> {
     /// Loads what this kernel can do.
     pub(super) fn load(env: &Env, storage: &'o mut Storage) -> Result<Self, LoadError> {
-        let spec = ObjectSpec { name: "baseinfo", bytes: bpf::OBJECT, jobs: jobs() };
+        let spec = ObjectSpec { name: "baseinfo", owner: "baseinfo", bytes: bpf::OBJECT, jobs: jobs() };
         let configure = |open: &mut OpenTroubleSkel<'o>| {
             if let Some(data) = open.maps.rodata_data.as_deref_mut() {
                 data.stall_bounds = reclaim::BOUNDS;
