@@ -129,7 +129,7 @@ fn work(what: &str, times: u32) {
             "sleep" => std::thread::sleep(std::time::Duration::from_millis(30)),
             "find" => assert!(lookup("127.1").is_ok()),
             "miss" => assert!(lookup(&missing()).is_err()),
-            "thread" => threads.push(std::thread::spawn(|| ())),
+            "thread" => threads.push(std::thread::Builder::new().spawn(|| ()).expect("a thread")),
             other => panic!("what is {other}?"),
         }
     }
