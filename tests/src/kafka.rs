@@ -6,15 +6,19 @@
 use crate::daemon::free_port;
 use crate::pki::Authority;
 use crate::process::{command, run};
-use crate::{eventually, within};
+use crate::within;
 use rustix::process::Signal;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
+
+/// How long a broker may take for anything: a Java program on a machine that is busy with other tests.
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A user that the broker knows, by SASL PLAIN and SCRAM.
 pub const USER: (&str, &str) = ("alice", "secret");
@@ -141,23 +145,23 @@ impl Broker {
         }
         let log = fs::File::options().create(true).append(true).open(self.path("log")).expect("a log");
         // The broker of a binary is never dropped, and a killed one takes nothing along: so a shell stands between, which
-        // ends it once this process no longer holds the other end of its standard input.
-        let script = "\"$@\" & read -r _; kill \"$!\"; wait";
+        // ends it at a line, and takes the folder along once this process no longer holds the other end.
+        let script = "\"$@\" & read -r _ || gone=1; kill \"$!\"; wait; [ -z \"$gone\" ] || rm -rf \"$0\"";
         let mut shell = command("sh");
-        shell.args(["-c", script, "sh", "java", "-Xmx256m", "-XX:+UseSerialGC", "-cp"]);
+        shell.args(["-c", script]).arg(self.home.path());
+        shell.args(["java", "-Xmx256m", "-XX:+UseSerialGC", "-cp"]);
         shell.arg(format!("{}/*", jars().display())).arg("kafka.Kafka").arg(self.path("server.properties"));
         shell.stdin(Stdio::piped()).stdout(log.try_clone().expect("a handle")).stderr(log);
         self.process = Some(shell.spawn().expect("a shell"));
         let address = self.address();
-        eventually("the broker to answer", || {
-            run("kcat", &["-b", &address, "-L", "-m", "2"], b"").status.success().then_some(())
-        });
+        let up = || run("kcat", &["-b", &address, "-L", "-m", "2"], b"").status.success().then_some(());
+        within(PATIENCE, up).expect("the broker answers");
     }
 
     /// Ends it as an operator does, and waits for that.
     pub fn stop(&mut self) {
         let Some(mut process) = self.process.take() else { return };
-        drop(process.stdin.take());
+        writeln!(process.stdin.as_mut().expect("piped"), "stop").expect("the shell listens");
         process.wait().expect("the broker's end");
     }
 
@@ -237,8 +241,7 @@ impl Broker {
     /// Reads `topic` until `look` finds what it looks for.
     #[track_caller]
     pub fn read_until<T>(&self, what: &str, topic: &str, mut look: impl FnMut(&[Read]) -> Option<T>) -> T {
-        within(Duration::from_secs(120), || look(&self.read(topic)))
-            .unwrap_or_else(|| panic!("waited in vain for: {what}"))
+        within(PATIENCE, || look(&self.read(topic))).unwrap_or_else(|| panic!("waited in vain for: {what}"))
     }
 }
 

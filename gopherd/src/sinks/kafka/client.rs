@@ -1,5 +1,6 @@
 //! The producer with what it tells: what became of each message, and what is wrong with the brokers.
 
+use super::batching::Batching;
 use super::meaning::{self, Trouble};
 use super::settings::KafkaSettings;
 use crate::delivery::account::Account;
@@ -95,6 +96,7 @@ impl Client {
     pub(super) fn new(
         settings: &KafkaSettings,
         timeout_ms: u64,
+        batching: &Batching,
         account: &Arc<Account>,
         board: &Board,
     ) -> Result<Self, String> {
@@ -107,7 +109,7 @@ impl Client {
             account: Arc::clone(account),
             board: board.clone(),
         };
-        let mut config = settings.client(timeout_ms);
+        let mut config = settings.client(timeout_ms, batching);
         config.set_log_level(RDKafkaLogLevel::Warning);
         let made = BaseProducer::from_config_and_context(&config, context);
         let producer = made.map_err(|error| match error {

@@ -1,6 +1,7 @@
 //! The metric channel `kafka`: what each period amounted to, a message a row. Past the spool: metrics that cannot be
 //! sent soon are worth nothing, so of what waits the oldest goes, and is counted.
 
+use super::batching::{self, Batching};
 use super::client::{Answer, Client, headers};
 use super::settings::KafkaSettings;
 use crate::delivery::Stop;
@@ -137,13 +138,27 @@ struct Sender {
     stop: Stop,
 }
 
+/// Why a producer is not used any more.
+#[derive(Debug)]
+enum End {
+    Stopped,
+    Dead,
+    /// Brokers refuse batches of this size.
+    TooLarge,
+}
+
 impl Sender {
     fn run(self) {
+        let mut batching = Batching::default();
         loop {
-            let client = Client::new(&self.settings, TIMEOUT_MS, &self.account, &self.board);
-            let why = match client {
-                Ok(client) if self.serve(&client) => return,
-                Ok(_) => "the producer has failed and is made anew".into(),
+            let client = Client::new(&self.settings, TIMEOUT_MS, &batching, &self.account, &self.board);
+            let why = match client.map(|client| self.serve(&client)) {
+                Ok(End::Stopped) => return,
+                Ok(End::TooLarge) => {
+                    batching.shrink();
+                    continue;
+                }
+                Ok(End::Dead) => "the producer has failed and is made anew".into(),
                 Err(fault) => fault,
             };
             if self.account.fail(why.clone()) {
@@ -164,9 +179,9 @@ impl Sender {
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    /// Sends with one producer until it fails: `false`, or until it was told to end and nothing waits any more.
-    fn serve(&self, client: &Client) -> bool {
-        let (mut answers, mut on_way, mut last) = (Vec::new(), 0, None);
+    /// Sends with one producer until there is a reason for another one, or it was told to end.
+    fn serve(&self, client: &Client) -> End {
+        let (mut answers, mut on_way, mut last, mut too_large) = (Vec::new(), 0, None, false);
         loop {
             let piece = self.take();
             if let Some(piece) = &piece {
@@ -180,9 +195,14 @@ impl Sender {
             }
             client.poll(&mut answers);
             self.count(client, &answers, &mut on_way);
+            too_large |= answers.iter().any(|(_, code)| code.is_some_and(batching::is_size));
             if client.is_dead() {
                 self.shared.counts.failed.fetch_add(on_way as u64, Relaxed);
-                return false;
+                return End::Dead;
+            }
+            // What is lost of it is counted; the next period goes in smaller batches.
+            if on_way == 0 && too_large {
+                return End::TooLarge;
             }
             if piece.is_some() {
                 continue;
@@ -192,7 +212,7 @@ impl Sender {
                 let end = *last.get_or_insert_with(|| Instant::now() + LAST);
                 if on_way == 0 || Instant::now() >= end {
                     self.shared.counts.failed.fetch_add(on_way as u64, Relaxed);
-                    return true;
+                    return End::Stopped;
                 }
             }
             if on_way > 0 && answers.is_empty() {

@@ -1,5 +1,6 @@
 //! What the configuration says about Kafka, as librdkafka's properties.
 
+use super::batching::Batching;
 use crate::config::{Config, KafkaSecurity, Word};
 use crate::input_file;
 use rdkafka::ClientConfig;
@@ -85,10 +86,14 @@ impl KafkaSettings {
     }
 
     /// The client's configuration, for messages that are given up after `timeout_ms`; 0 is never.
-    pub(super) fn client(&self, timeout_ms: u64) -> ClientConfig {
+    pub(super) fn client(&self, timeout_ms: u64, batching: &Batching) -> ClientConfig {
         let mut client = ClientConfig::new();
         client.set("message.timeout.ms", timeout_ms.to_string());
         for (name, value) in &self.properties {
+            client.set(name, value);
+        }
+        let configured = self.properties.get("batch.size").and_then(|bytes| bytes.parse().ok());
+        for (name, value) in batching.properties(configured) {
             client.set(name, value);
         }
         client

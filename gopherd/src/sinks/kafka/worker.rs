@@ -3,6 +3,7 @@
 //! Sends as much as may be on its way, moves the cursor with the brokers' answers, and begins again at the cursor when
 //! something failed that may be mended. Never gives a message up but for what is wrong with that message itself.
 
+use super::batching::Batching;
 use super::client::{Answer, Client, headers};
 use super::meaning::{self, Verdict};
 use super::settings::KafkaSettings;
@@ -47,21 +48,49 @@ pub struct Worker {
     pub stop: Stop,
 }
 
+/// Why a producer is not used any more.
+#[derive(Debug)]
+enum End {
+    /// It was told to end.
+    Stopped,
+    /// Those that had to be sent alone are settled.
+    Checked,
+    /// A batch was refused; the last message that was sent.
+    Refused(Code, u64),
+    /// Something that may be mended.
+    Failed(String),
+}
+
+/// What went wrong with messages that were on their way.
+#[derive(Clone, Copy, Debug)]
+enum Failure {
+    Refused(Code),
+    Again(Code),
+}
+
 impl Worker {
     /// Works until it is told to end.
     pub fn run(mut self) {
-        let mut backoff = BACKOFF.start;
+        let (mut backoff, mut batching) = (BACKOFF.start, Batching::default());
         while !self.stop.is_set() {
             let account = Arc::clone(self.reader.account());
-            let why = match Client::new(&self.settings, 0, &account, &self.board) {
-                Ok(client) => self.serve(&client, &mut backoff),
-                Err(fault) => Some(fault),
+            let end = match Client::new(&self.settings, 0, &batching, &account, &self.board) {
+                Ok(client) => self.serve(&client, &batching, &mut backoff),
+                Err(fault) => End::Failed(fault),
             };
             self.reader.rewind();
-            if let Some(why) = why {
-                self.tell(&account, why);
-                self.rest(backoff);
-                backoff = (backoff * 2).min(BACKOFF.end);
+            match end {
+                End::Stopped => {}
+                End::Checked => batching.together(),
+                End::Refused(code, last) => {
+                    tracing::warn!("Kafka: a batch is refused, its messages are sent one by one: {code}");
+                    batching.refused(code, last);
+                }
+                End::Failed(why) => {
+                    self.tell(&account, why);
+                    self.rest(backoff);
+                    backoff = (backoff * 2).min(BACKOFF.end);
+                }
             }
         }
     }
@@ -82,21 +111,18 @@ impl Worker {
         }
     }
 
-    /// Sends with one producer until that has failed; why, unless it was told to end.
-    fn serve(&mut self, client: &Client, backoff: &mut Duration) -> Option<String> {
-        let mut answers: Vec<Answer> = Vec::new();
+    /// Sends with one producer until there is a reason for another one.
+    fn serve(&mut self, client: &Client, batching: &Batching, backoff: &mut Duration) -> End {
+        let (mut answers, mut last): (Vec<Answer>, u64) = (Vec::new(), 0);
         let mut quiet_since = Instant::now();
         let mut ask_at = Some(Instant::now());
         while !self.stop.is_set() {
-            let sent = match self.send(client) {
+            let sent = match self.send(client, batching, &mut last) {
                 Ok(sent) => sent,
-                Err(why) => return Some(why),
+                Err(why) => return End::Failed(why),
             };
             client.poll(&mut answers);
-            let delivered = match self.settle(&answers) {
-                Ok(delivered) => delivered,
-                Err(code) => return Some(format!("a message was refused: {code}")),
-            };
+            let (delivered, failure) = self.settle(&answers, batching.is_alone());
             // Told before the cursor says so: whoever waits for the cursor finds the account right.
             if delivered > 0 {
                 self.reader.account().deliver(delivered);
@@ -104,8 +130,13 @@ impl Worker {
                 (*backoff, ask_at) = (BACKOFF.start, None);
             }
             self.reader.commit();
+            match failure {
+                None => {}
+                Some(Failure::Refused(code)) => return End::Refused(code, last),
+                Some(Failure::Again(code)) => return End::Failed(format!("messages do not arrive: {code}")),
+            }
             if client.is_dead() {
-                return Some("the producer has failed and is made anew".into());
+                return End::Failed("the producer has failed and is made anew".into());
             }
             let now = Instant::now();
             if sent > 0 || !answers.is_empty() {
@@ -113,6 +144,9 @@ impl Worker {
                 continue;
             }
             let idle = self.reader.unsettled() == 0;
+            if idle && batching.is_alone() {
+                return End::Checked;
+            }
             if idle && ask_at.is_none() && self.reader.account().trouble().is_some() {
                 ask_at = Some(now);
             }
@@ -132,8 +166,8 @@ impl Worker {
                 false => self.reader.wait(pace),
             }
         }
-        self.finish(client);
-        None
+        self.finish(client, batching);
+        End::Stopped
     }
 
     /// Asks whether the brokers are there. Says whether to ask again.
@@ -164,11 +198,14 @@ impl Worker {
     }
 
     /// Hands a burst of records to the client; how many.
-    fn send(&mut self, client: &Client) -> Result<usize, String> {
+    fn send(&mut self, client: &Client, batching: &Batching, last: &mut u64) -> Result<usize, String> {
         let mut sent = 0;
         while sent < BURST && !self.full(client) {
             let peeked = self.reader.peek().map_err(|error| format!("the spool cannot be read: {error}"))?;
-            let Some((ticket, record)) = peeked else { break };
+            let Some((ticket, record)) = peeked.filter(|(_, record)| batching.takes(record.seq)) else {
+                break;
+            };
+            *last = record.seq;
             let topic = match record.stream {
                 Stream::Event => &self.settings.event_topic,
                 Stream::Metadata => &self.settings.meta_topic,
@@ -190,25 +227,21 @@ impl Worker {
         Ok(sent)
     }
 
-    /// Settles what was answered; how many were delivered, or what makes everything be sent again.
-    fn settle(&mut self, answers: &[Answer]) -> Result<u64, Code> {
+    /// Settles what was answered; how many were delivered, and what makes the rest be sent again. A refused message is
+    /// given up only where it was sent `alone`.
+    fn settle(&mut self, answers: &[Answer], alone: bool) -> (u64, Option<Failure>) {
         let (mut delivered, mut failed) = (0, None);
         for (name, code) in answers {
             let ticket = *name as Ticket;
             match code.map(|code| (code, meaning::of_message(code))) {
                 None => delivered += u64::from(self.reader.settle(ticket)),
-                Some((code, Verdict::GiveUp)) => self.give_up(ticket, code),
+                Some((code, Verdict::GiveUp)) if alone => self.give_up(ticket, code),
+                Some((code, Verdict::GiveUp)) => failed = failed.or(Some(Failure::Refused(code))),
                 Some((_, Verdict::TakenBack)) => {}
-                Some((code, Verdict::Again)) => failed = failed.or(Some(code)),
+                Some((code, Verdict::Again)) => failed = failed.or(Some(Failure::Again(code))),
             }
         }
-        match failed {
-            None => Ok(delivered),
-            Some(code) => {
-                self.reader.account().deliver(delivered);
-                Err(code)
-            }
-        }
+        (delivered, failed)
     }
 
     fn give_up(&mut self, ticket: Ticket, code: Code) {
@@ -219,15 +252,16 @@ impl Worker {
     }
 
     /// What is on its way may still arrive; what does not is sent again by the next one.
-    fn finish(&mut self, client: &Client) {
+    fn finish(&mut self, client: &Client, batching: &Batching) {
         let end = Instant::now() + LAST;
         let mut answers = Vec::new();
         while self.reader.unsettled() > 0 && Instant::now() < end {
             client.producer().poll(PACE);
             client.poll(&mut answers);
-            match self.settle(&answers) {
-                Ok(delivered) => self.reader.account().deliver(delivered),
-                Err(_) => break,
+            let (delivered, failure) = self.settle(&answers, batching.is_alone());
+            self.reader.account().deliver(delivered);
+            if failure.is_some() {
+                break;
             }
         }
         self.reader.commit();
