@@ -9,13 +9,19 @@ use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext, PurgeConfig};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// What became of one message: its name, and why it was not delivered.
-pub(super) type Answer = (usize, Option<Code>);
+/// What became of one message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer {
+    /// As it was named when it was sent.
+    pub(super) name: usize,
+    /// Why it was not delivered, and the bytes of its key and document.
+    pub(super) failed: Option<(Code, usize)>,
+}
 
 /// What librdkafka calls back while it is polled.
 #[derive(Debug)]
@@ -36,6 +42,10 @@ impl ClientContext for Context {
         let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
         let weight = meaning::of_client(code);
         self.fatal.fetch_or(weight == Trouble::Fatal, Relaxed);
+        // Told by what became of the messages.
+        if weight == Trouble::Fatal && reason.contains("gap-less") {
+            return;
+        }
         // How long it took is different each time, and no news.
         let reason = reason.split(" (after ").next().unwrap_or(reason);
         let known = self.account.trouble();
@@ -52,9 +62,11 @@ impl ProducerContext for Context {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, name: usize) {
-        let failed =
-            result.as_ref().err().map(|(error, _)| error.rdkafka_error_code().unwrap_or(Code::Unknown));
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner).push((name, failed));
+        let failed = result.as_ref().err().map(|(error, message)| {
+            let bytes = message.key_len() + message.payload_len();
+            (error.rdkafka_error_code().unwrap_or(Code::Unknown), bytes)
+        });
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).push(Answer { name, failed });
     }
 }
 
@@ -145,6 +157,16 @@ impl Client {
             }
             answers.append(&mut new);
         }
+    }
+
+    /// Takes back what no broker was sent yet.
+    pub(super) fn hold(&self) {
+        self.producer.purge(PurgeConfig::default().queue());
+    }
+
+    /// Whether answers are outstanding.
+    pub(super) fn on_its_way(&self) -> bool {
+        self.producer.in_flight_count() > 0
     }
 
     /// Whether it has failed for good.

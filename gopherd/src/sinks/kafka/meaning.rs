@@ -21,6 +21,7 @@ pub(super) fn of_message(code: Code) -> Verdict {
         | Code::InvalidMessageSize
         | Code::InvalidTimestamp
         | Code::InvalidRecord
+        | Code::InvalidDifferentRecord
         | Code::BadMessage => Verdict::GiveUp,
         Code::PurgeQueue | Code::PurgeInflight => Verdict::TakenBack,
         _ => Verdict::Again,

@@ -149,10 +149,10 @@ enum End {
 
 impl Sender {
     fn run(self) {
-        let mut batching = Batching::default();
+        let mut batching = self.settings.batching();
         loop {
             let client = Client::new(&self.settings, TIMEOUT_MS, &batching, &self.account, &self.board);
-            let why = match client.map(|client| self.serve(&client)) {
+            let why = match client.map(|client| self.serve(&client, &batching)) {
                 Ok(End::Stopped) => return,
                 Ok(End::TooLarge) => {
                     batching.shrink();
@@ -180,7 +180,7 @@ impl Sender {
     }
 
     /// Sends with one producer until there is a reason for another one, or it was told to end.
-    fn serve(&self, client: &Client) -> End {
+    fn serve(&self, client: &Client, batching: &Batching) -> End {
         let (mut answers, mut on_way, mut last, mut too_large) = (Vec::new(), 0, None, false);
         loop {
             let piece = self.take();
@@ -195,7 +195,9 @@ impl Sender {
             }
             client.poll(&mut answers);
             self.count(client, &answers, &mut on_way);
-            too_large |= answers.iter().any(|(_, code)| code.is_some_and(batching::is_size));
+            let failed = answers.iter().filter_map(|answer| answer.failed);
+            too_large |=
+                failed.into_iter().any(|(code, bytes)| batching::is_size(code) && !batching.was_alone(bytes));
             if client.is_dead() {
                 self.shared.counts.failed.fetch_add(on_way as u64, Relaxed);
                 return End::Dead;
@@ -270,14 +272,14 @@ impl Sender {
 
     fn count(&self, client: &Client, answers: &[Answer], on_way: &mut usize) {
         let counts = &self.shared.counts;
-        let delivered = answers.iter().filter(|(_, code)| code.is_none()).count();
+        let delivered = answers.iter().filter(|answer| answer.failed.is_none()).count();
         let failed = answers.len() - delivered;
         *on_way = on_way.saturating_sub(answers.len());
         counts.written.fetch_add(delivered as u64, Relaxed);
         counts.failed.fetch_add(failed as u64, Relaxed);
         if delivered > 0 {
             client.context().well();
-        } else if let Some(code) = answers.iter().find_map(|(_, code)| *code) {
+        } else if let Some((code, _)) = answers.iter().find_map(|answer| answer.failed) {
             client.context().trouble(self.account.trouble().unwrap_or_else(|| code.to_string()));
         }
     }

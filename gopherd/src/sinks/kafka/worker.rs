@@ -49,42 +49,68 @@ pub struct Worker {
 }
 
 /// Why a producer is not used any more.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 enum End {
     /// It was told to end.
     Stopped,
     /// Those that had to be sent alone are settled.
     Checked,
-    /// A batch was refused; the last message that was sent.
-    Refused(Code, u64),
+    /// A batch of several messages was refused.
+    Refused(Code),
+    /// A message was given up, and with it the producer, so that nothing overtook what was behind it.
+    GaveUp,
     /// Something that may be mended.
     Failed(String),
 }
 
-/// What went wrong with messages that were on their way.
-#[derive(Clone, Copy, Debug)]
-enum Failure {
-    Refused(Code),
-    Again(Code),
+/// What became of the messages of one producer, as far as it decides what is next.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// A batch of several messages was refused.
+    refused: Option<Code>,
+    /// A message was given up.
+    gave_up: bool,
+    /// Something failed that may be mended.
+    again: Option<Code>,
+    /// The last message that was sent.
+    last: u64,
+}
+
+impl Outcome {
+    fn is_over(&self) -> bool {
+        self.refused.is_some() || self.again.is_some()
+    }
+
+    /// What it amounts to once nothing is on its way any more. The first cause counts: behind a refused message others
+    /// fail too.
+    fn end(&self) -> End {
+        match (self.refused, self.gave_up, self.again) {
+            (Some(code), ..) => End::Refused(code),
+            (None, true, _) => End::GaveUp,
+            (None, false, Some(code)) => End::Failed(format!("messages do not arrive: {code}")),
+            (None, false, None) => End::Failed("the producer has failed and is made anew".into()),
+        }
+    }
 }
 
 impl Worker {
     /// Works until it is told to end.
     pub fn run(mut self) {
-        let (mut backoff, mut batching) = (BACKOFF.start, Batching::default());
+        let (mut backoff, mut batching) = (BACKOFF.start, self.settings.batching());
         while !self.stop.is_set() {
             let account = Arc::clone(self.reader.account());
+            let mut outcome = Outcome::default();
             let end = match Client::new(&self.settings, 0, &batching, &account, &self.board) {
-                Ok(client) => self.serve(&client, &batching, &mut backoff),
+                Ok(client) => self.serve(&client, &batching, &mut backoff, &mut outcome),
                 Err(fault) => End::Failed(fault),
             };
             self.reader.rewind();
             match end {
-                End::Stopped => {}
+                End::Stopped | End::GaveUp => {}
                 End::Checked => batching.together(),
-                End::Refused(code, last) => {
-                    tracing::warn!("Kafka: a batch is refused, its messages are sent one by one: {code}");
-                    batching.refused(code, last);
+                End::Refused(code) => {
+                    batching.refused(code, outcome.last);
+                    tracing::warn!("Kafka: a batch is refused ({code}); it is sent again with {batching}");
                 }
                 End::Failed(why) => {
                     self.tell(&account, why);
@@ -112,31 +138,29 @@ impl Worker {
     }
 
     /// Sends with one producer until there is a reason for another one.
-    fn serve(&mut self, client: &Client, batching: &Batching, backoff: &mut Duration) -> End {
-        let (mut answers, mut last): (Vec<Answer>, u64) = (Vec::new(), 0);
+    fn serve(
+        &mut self,
+        client: &Client,
+        batching: &Batching,
+        backoff: &mut Duration,
+        outcome: &mut Outcome,
+    ) -> End {
+        let mut answers: Vec<Answer> = Vec::new();
         let mut quiet_since = Instant::now();
         let mut ask_at = Some(Instant::now());
         while !self.stop.is_set() {
-            let sent = match self.send(client, batching, &mut last) {
+            let sent = match self.send(client, batching, outcome) {
                 Ok(sent) => sent,
                 Err(why) => return End::Failed(why),
             };
             client.poll(&mut answers);
-            let (delivered, failure) = self.settle(&answers, batching.is_alone());
-            // Told before the cursor says so: whoever waits for the cursor finds the account right.
-            if delivered > 0 {
-                self.reader.account().deliver(delivered);
-                client.context().well();
+            if self.settle(client, &answers, batching, outcome) > 0 {
                 (*backoff, ask_at) = (BACKOFF.start, None);
             }
-            self.reader.commit();
-            match failure {
-                None => {}
-                Some(Failure::Refused(code)) => return End::Refused(code, last),
-                Some(Failure::Again(code)) => return End::Failed(format!("messages do not arrive: {code}")),
-            }
-            if client.is_dead() {
-                return End::Failed("the producer has failed and is made anew".into());
+            if outcome.is_over() || client.is_dead() {
+                client.hold();
+                self.finish(client, batching, outcome);
+                return outcome.end();
             }
             let now = Instant::now();
             if sent > 0 || !answers.is_empty() {
@@ -166,7 +190,7 @@ impl Worker {
                 false => self.reader.wait(pace),
             }
         }
-        self.finish(client, batching);
+        self.finish(client, batching, outcome);
         End::Stopped
     }
 
@@ -198,14 +222,14 @@ impl Worker {
     }
 
     /// Hands a burst of records to the client; how many.
-    fn send(&mut self, client: &Client, batching: &Batching, last: &mut u64) -> Result<usize, String> {
+    fn send(&mut self, client: &Client, batching: &Batching, outcome: &mut Outcome) -> Result<usize, String> {
         let mut sent = 0;
         while sent < BURST && !self.full(client) {
             let peeked = self.reader.peek().map_err(|error| format!("the spool cannot be read: {error}"))?;
             let Some((ticket, record)) = peeked.filter(|(_, record)| batching.takes(record.seq)) else {
                 break;
             };
-            *last = record.seq;
+            outcome.last = record.seq;
             let topic = match record.stream {
                 Stream::Event => &self.settings.event_topic,
                 Stream::Metadata => &self.settings.meta_topic,
@@ -214,7 +238,8 @@ impl Worker {
                 Ok(()) => {
                     self.reader.take();
                 }
-                Err(Code::QueueFull) => break,
+                // What became of those before it says more.
+                Err(Code::QueueFull | Code::Fatal) => break,
                 Err(code) if meaning::of_message(code) == Verdict::GiveUp => {
                     if let Some(ticket) = self.reader.take() {
                         self.give_up(ticket, code);
@@ -227,21 +252,36 @@ impl Worker {
         Ok(sent)
     }
 
-    /// Settles what was answered; how many were delivered, and what makes the rest be sent again. A refused message is
-    /// given up only where it was sent `alone`.
-    fn settle(&mut self, answers: &[Answer], alone: bool) -> (u64, Option<Failure>) {
-        let (mut delivered, mut failed) = (0, None);
-        for (name, code) in answers {
+    /// Settles what was answered and moves the cursor; how many were delivered. A message that is refused is given up only
+    /// where no other one can have been meant.
+    fn settle(
+        &mut self,
+        client: &Client,
+        answers: &[Answer],
+        batching: &Batching,
+        outcome: &mut Outcome,
+    ) -> u64 {
+        let mut delivered = 0;
+        for Answer { name, failed } in answers {
             let ticket = *name as Ticket;
-            match code.map(|code| (code, meaning::of_message(code))) {
+            match failed.map(|(code, bytes)| (code, meaning::of_message(code), bytes)) {
                 None => delivered += u64::from(self.reader.settle(ticket)),
-                Some((code, Verdict::GiveUp)) if alone => self.give_up(ticket, code),
-                Some((code, Verdict::GiveUp)) => failed = failed.or(Some(Failure::Refused(code))),
-                Some((_, Verdict::TakenBack)) => {}
-                Some((code, Verdict::Again)) => failed = failed.or(Some(Failure::Again(code))),
+                Some((code, Verdict::GiveUp, bytes)) if batching.was_alone(bytes) => {
+                    outcome.gave_up = true;
+                    self.give_up(ticket, code);
+                }
+                Some((code, Verdict::GiveUp, _)) => outcome.refused = outcome.refused.or(Some(code)),
+                Some((_, Verdict::TakenBack, _)) => {}
+                Some((code, Verdict::Again, _)) => outcome.again = outcome.again.or(Some(code)),
             }
         }
-        (delivered, failed)
+        // Told before the cursor says so: whoever waits for the cursor finds the account right.
+        if delivered > 0 {
+            self.reader.account().deliver(delivered);
+            client.context().well();
+        }
+        self.reader.commit();
+        delivered
     }
 
     fn give_up(&mut self, ticket: Ticket, code: Code) {
@@ -252,19 +292,14 @@ impl Worker {
     }
 
     /// What is on its way may still arrive; what does not is sent again by the next one.
-    fn finish(&mut self, client: &Client, batching: &Batching) {
+    fn finish(&mut self, client: &Client, batching: &Batching, outcome: &mut Outcome) {
         let end = Instant::now() + LAST;
         let mut answers = Vec::new();
-        while self.reader.unsettled() > 0 && Instant::now() < end {
+        while client.on_its_way() && Instant::now() < end {
             client.producer().poll(PACE);
             client.poll(&mut answers);
-            let (delivered, failure) = self.settle(&answers, batching.is_alone());
-            self.reader.account().deliver(delivered);
-            if failure.is_some() {
-                break;
-            }
+            self.settle(client, &answers, batching, outcome);
         }
-        self.reader.commit();
     }
 }
 
