@@ -2,9 +2,10 @@
 
 use crate::driver::Setup;
 use crate::tally::{in_order_by_key, seqs, tally};
-use gopher_e2e::eventually;
 use gopher_e2e::kafka::{TAKES, USER, shared};
+use gopher_e2e::{eventually, within};
 use std::fs;
+use std::time::Duration;
 
 /// A configuration for the topics `event` and `meta`, with more lines of the section `kafka`.
 pub(crate) fn config(address: &str, event: &str, more: &str) -> String {
@@ -154,6 +155,31 @@ fn of_a_refused_batch_only_the_message_that_is_too_large_is_counted_and_the_othe
     let read = broker.read("refused");
     assert_eq!(tally("what is not sent", &driver.accepted(), &seqs(&read)).missing.len(), 2);
     assert_eq!(driver.sink("kafka")["lost"]["rejected"], 2);
+    in_order_by_key(&read);
+    driver.close();
+}
+
+#[test]
+fn nothing_overtakes_a_batch_that_is_refused_by_a_broker_that_does_not_know_the_producer() {
+    let broker = shared();
+    let setup = Setup::new(&config(&broker.address(), "overtaken", "compression_codec = \"none\""));
+    let mut driver = setup.start();
+    // Connected, with a number as producer, and with nothing in the partitions of events.
+    driver.send("meta", 1, 100);
+    driver.drained("kafka");
+    broker.hangs(|| {
+        // More than it takes, and behind it, each on its way by itself, what it would take.
+        driver.send("event", 3000, 1000);
+        for _ in 0..5 {
+            let sent = driver.accepted().len();
+            driver.send("event", 10, 100);
+            within(Duration::from_millis(100), || (driver.accepted().len() < sent).then_some(()));
+        }
+    });
+    driver.drained("kafka");
+    let read = broker.read("overtaken");
+    let result = tally("refused first", &driver.accepted()[1..], &seqs(&read));
+    assert_eq!((result.missing, result.twice, driver.lost("kafka")), (vec![], 0, 0));
     in_order_by_key(&read);
     driver.close();
 }

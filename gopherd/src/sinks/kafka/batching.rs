@@ -7,8 +7,6 @@
 use rdkafka::types::RDKafkaErrorCode as Code;
 use std::fmt;
 
-const IN_FLIGHT: &str = "max.in.flight.requests.per.connection";
-
 /// What a producer is told about batches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Batching {
@@ -28,12 +26,9 @@ impl Batching {
 
     /// librdkafka's properties for it, beyond the configured ones.
     pub(super) fn properties(&self) -> impl Iterator<Item = (&'static str, String)> + use<> {
-        // Where batches are refused the next one must not be on its way yet: a broker that does not know the producer takes
-        // it although the one before is missing.
-        let waits = (self.shrunk || self.is_alone()).then(|| (IN_FLIGHT, "1".to_owned()));
         let size = self.shrunk.then(|| ("batch.size", self.bytes.to_string()));
         let alone = self.is_alone().then(|| ("batch.num.messages", "1".to_owned()));
-        waits.into_iter().chain(size).chain(alone)
+        size.into_iter().chain(alone)
     }
 
     /// Whether each message is a batch of its own.
@@ -105,8 +100,7 @@ mod tests {
         }
         assert_eq!(sizes, [500_000, 250_000]);
         batching.refused(Code::MessageSizeTooLarge, 9);
-        let expected = [(IN_FLIGHT, "1".to_owned()), ("batch.size", "125000".to_owned())];
-        assert_eq!(properties(&batching), expected);
+        assert_eq!(properties(&batching), [("batch.size", "125000".to_owned())]);
         assert!(!batching.was_alone(1000) && batching.takes(u64::MAX));
         for _ in 0..30 {
             batching.shrink();
@@ -119,8 +113,7 @@ mod tests {
     fn a_batch_that_is_refused_for_another_reason_goes_message_by_message_and_no_further() {
         let mut batching = Batching::new(1000);
         batching.refused(Code::InvalidRecord, 7);
-        let expected = [(IN_FLIGHT, "1".to_owned()), ("batch.num.messages", "1".to_owned())];
-        assert_eq!(properties(&batching), expected);
+        assert_eq!(properties(&batching), [("batch.num.messages", "1".to_owned())]);
         assert!(batching.was_alone(1) && batching.takes(7) && !batching.takes(8));
         batching.together();
         assert_eq!(batching, Batching::new(1000));

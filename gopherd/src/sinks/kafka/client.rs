@@ -1,6 +1,7 @@
 //! The producer with what it tells: what became of each message, and what is wrong with the brokers.
 
 use super::batching::Batching;
+use super::keys;
 use super::meaning::{self, Trouble};
 use super::settings::KafkaSettings;
 use crate::delivery::account::Account;
@@ -8,7 +9,7 @@ use crate::delivery::board::Board;
 use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext, PurgeConfig};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +20,8 @@ use std::time::Duration;
 pub(super) struct Answer {
     /// As it was named when it was sent.
     pub(super) name: usize,
+    /// Its topic and key ([`keys::name`]).
+    pub(super) key: u64,
     /// Why it was not delivered, and the bytes of its key and document.
     pub(super) failed: Option<(Code, usize)>,
 }
@@ -62,11 +65,15 @@ impl ProducerContext for Context {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, name: usize) {
+        let message = match result {
+            Ok(message) | Err((_, message)) => message,
+        };
+        let key = keys::name(message.topic(), message.key().unwrap_or_default());
         let failed = result.as_ref().err().map(|(error, message)| {
             let bytes = message.key_len() + message.payload_len();
             (error.rdkafka_error_code().unwrap_or(Code::Unknown), bytes)
         });
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner).push(Answer { name, failed });
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).push(Answer { name, key, failed });
     }
 }
 

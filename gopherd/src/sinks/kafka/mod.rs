@@ -5,6 +5,7 @@
 
 mod batching;
 mod client;
+mod keys;
 mod meaning;
 pub mod metrics;
 mod settings;

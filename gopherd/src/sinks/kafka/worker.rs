@@ -5,6 +5,7 @@
 
 use super::batching::Batching;
 use super::client::{Answer, Client, headers};
+use super::keys::{self, Keys};
 use super::meaning::{self, Verdict};
 use super::settings::KafkaSettings;
 use crate::delivery::account::{Account, Loss};
@@ -74,6 +75,10 @@ struct Outcome {
     again: Option<Code>,
     /// The last message that was sent.
     last: u64,
+    /// What the brokers know of the producer.
+    keys: Keys,
+    /// What is next must wait for answers.
+    held: bool,
 }
 
 impl Outcome {
@@ -185,7 +190,7 @@ impl Worker {
             } else {
                 PACE
             };
-            match self.full(client) {
+            match outcome.held || self.full(client) {
                 true => self.reader.pause(pace),
                 false => self.reader.wait(pace),
             }
@@ -224,18 +229,23 @@ impl Worker {
     /// Hands a burst of records to the client; how many.
     fn send(&mut self, client: &Client, batching: &Batching, outcome: &mut Outcome) -> Result<usize, String> {
         let mut sent = 0;
+        outcome.held = false;
         while sent < BURST && !self.full(client) {
             let peeked = self.reader.peek().map_err(|error| format!("the spool cannot be read: {error}"))?;
-            let Some((ticket, record)) = peeked.filter(|(_, record)| batching.takes(record.seq)) else {
-                break;
-            };
-            outcome.last = record.seq;
+            let Some((ticket, record)) = peeked else { break };
             let topic = match record.stream {
                 Stream::Event => &self.settings.event_topic,
                 Stream::Metadata => &self.settings.meta_topic,
             };
+            let key = keys::name(topic, record.key.as_bytes());
+            outcome.held = !batching.takes(record.seq) || !outcome.keys.may_send(key);
+            if outcome.held {
+                break;
+            }
+            outcome.last = record.seq;
             match produce(client, topic, &self.host, ticket, &record) {
                 Ok(()) => {
+                    outcome.keys.sent(key);
                     self.reader.take();
                 }
                 // What became of those before it says more.
@@ -262,8 +272,9 @@ impl Worker {
         outcome: &mut Outcome,
     ) -> u64 {
         let mut delivered = 0;
-        for Answer { name, failed } in answers {
+        for Answer { name, key, failed } in answers {
             let ticket = *name as Ticket;
+            outcome.keys.answered(*key, failed.is_none());
             match failed.map(|(code, bytes)| (code, meaning::of_message(code), bytes)) {
                 None => delivered += u64::from(self.reader.settle(ticket)),
                 Some((code, Verdict::GiveUp, bytes)) if batching.was_alone(bytes) => {
