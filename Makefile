@@ -38,11 +38,11 @@ test: ## install what is missing, then every check and every test; what CI runs
 	@PROFILE=$(PROFILE) tests/matrix/run.sh $(KERNELS)
 
 SOAK_KILLS ?= 100
-soak: ## delivery under faults for long: SOAK_KILLS=100 kills at random moments, a thousand random histories of the spool
+soak: ## delivery under faults for long: SOAK_KILLS=100 kills, a broker away for a minute, a thousand random histories of the spool
 	@packaging/bootstrap.sh test
 	cargo test --locked --profile $(PROFILE) --workspace --no-run
 	PROPTEST_CASES=1000 cargo test --locked --profile $(PROFILE) --workspace --lib delivery::spool
-	GOPHERD_E2E_KILLS=$(SOAK_KILLS) cargo test --locked --profile $(PROFILE) --workspace --test delivery -- --nocapture
+	GOPHERD_E2E_KILLS=$(SOAK_KILLS) GOPHERD_E2E_OUTAGE=60 cargo test --locked --profile $(PROFILE) --workspace --test delivery -- --nocapture
 
 matrix: ## the root tests in VMs with Linux 5.10, 6.1, 6.12 and the newest; one table (downloads the kernels)
 	@packaging/bootstrap.sh test

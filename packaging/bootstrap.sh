@@ -69,6 +69,8 @@ if [ "$what" = test ]; then
 	need clang-format clang-format clang-tools-extra
 	need ip iproute2 iproute
 	need openssl openssl openssl
+	# The wall clock set back under the daemon alone.
+	need faketime faketime libfaketime
 	need ps procps procps-ng
 	need strace strace strace
 	# An interpreter that is watched, which says itself what it did.

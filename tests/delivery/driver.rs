@@ -1,6 +1,7 @@
 //! A process that delivers, and the test's hold on it. It is this test binary itself, told to run one function.
 
-use gopher_e2e::eventually;
+use gopher_e2e::kafka::PATIENCE;
+use gopher_e2e::within;
 use gopherd::config::{find, load};
 use gopherd::delivery::board::Board;
 use gopherd::delivery::{Accept as _, Delivery, Message, Stream};
@@ -16,6 +17,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 const FILE: &str = "GOPHERD_TEST_DELIVERS";
+/// So far ahead is what is sent as `ahead`: brokers take an hour unless they are told otherwise.
+const DAYS: Duration = Duration::from_secs(2 * 86_400);
 
 /// The folders and the configuration of a process that delivers; they outlive it.
 #[derive(Debug)]
@@ -44,7 +47,12 @@ impl Setup {
     }
 
     pub(crate) fn start(&self) -> Driver {
-        Driver::start(&self.path("gopherd.toml"))
+        self.start_with(&[])
+    }
+
+    /// The same with these environment variables.
+    pub(crate) fn start_with(&self, env: &[(&str, String)]) -> Driver {
+        Driver::start(&self.path("gopherd.toml"), env)
     }
 }
 
@@ -59,12 +67,13 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    fn start(config: &Path) -> Self {
+    fn start(config: &Path, env: &[(&str, String)]) -> Self {
         let mut command = gopher_e2e::process::command(std::env::current_exe().expect("this binary"));
         command.args(["--ignored", "--exact", "driver::the_process_that_delivers", "--nocapture"]);
         let log = fs::File::options().create(true).append(true).open(config.with_extension("log"));
         let mut child = command
             .env(FILE, config)
+            .envs(env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log.expect("a log"))
@@ -109,7 +118,8 @@ impl Driver {
         answer[name].take()
     }
 
-    /// Has `count` messages of `size` bytes accepted, fifty at a time; returns when all are.
+    /// Has `count` messages of `size` bytes accepted, fifty at a time; returns when all are. The stream is `event`, `meta`,
+    /// or `ahead`: events of a time that has not come, which a broker refuses.
     #[track_caller]
     pub(crate) fn send(&mut self, stream: &str, count: u64, size: usize) {
         self.order(&format!("send {stream} {count} {size}"));
@@ -176,7 +186,7 @@ impl Driver {
     #[track_caller]
     pub(crate) fn drained(&mut self, sink: &str) {
         let done = |driver: &mut Self| (driver.sink(sink)["pending_records"] == 0).then_some(());
-        eventually("the spool to be drained", || done(self));
+        within(PATIENCE, || done(self)).expect("the spool is drained");
     }
 
     /// What `accept` has returned for so far.
@@ -208,8 +218,9 @@ impl Drop for Driver {
     }
 }
 
-fn message(stream: Stream, number: u64, size: usize) -> Message {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+fn message(stream: Stream, ahead: Duration, number: u64, size: usize) -> Message {
+    let now = SystemTime::now() + ahead;
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
     let document = format!("{{\"number\":{number},\"fill\":\"{}\"}}", "x".repeat(size));
     Message {
         stream,
@@ -227,8 +238,10 @@ fn say(value: &Value) {
     let _ = out.flush();
 }
 
-fn accept(delivery: &Delivery, stream: Stream, from: u64, count: u64, size: usize) {
-    let messages: Vec<Message> = (from..from + count).map(|number| message(stream, number, size)).collect();
+fn accept(delivery: &Delivery, kind: (Stream, Duration), from: u64, count: u64, size: usize) {
+    let (stream, ahead) = kind;
+    let messages: Vec<Message> =
+        (from..from + count).map(|number| message(stream, ahead, number, size)).collect();
     let first = delivery.acceptor().accept(&messages);
     say(&serde_json::json!({ "accepted": [first, count] }));
 }
@@ -253,12 +266,16 @@ fn the_process_that_delivers() {
         let words: Vec<&str> = line.split(' ').collect();
         match words[..] {
             ["send", stream, count, size] => {
-                let stream = if stream == "event" { Stream::Event } else { Stream::Metadata };
+                let kind = match stream {
+                    "event" => (Stream::Event, Duration::ZERO),
+                    "ahead" => (Stream::Event, DAYS),
+                    _ => (Stream::Metadata, Duration::ZERO),
+                };
                 let (mut count, size): (u64, usize) =
                     (count.parse().expect("a number"), size.parse().expect("a number"));
                 while count > 0 {
                     let batch = count.min(50);
-                    accept(&delivery, stream, next, batch, size);
+                    accept(&delivery, kind, next, batch, size);
                     (next, count) = (next + batch, count - batch);
                 }
                 say(&serde_json::json!({ "sent": next }));
@@ -269,7 +286,7 @@ fn the_process_that_delivers() {
                 let work = move || {
                     let mut number = 1_000_000;
                     while flowing.load(std::sync::atomic::Ordering::SeqCst) {
-                        accept(&delivery, Stream::Event, number, 10, 200);
+                        accept(&delivery, (Stream::Event, Duration::ZERO), number, 10, 200);
                         number += 10;
                         std::thread::sleep(Duration::from_millis(2));
                     }

@@ -4,7 +4,8 @@ use crate::driver::Setup;
 use crate::kafka::config;
 use crate::tally::{in_order_by_key, seqs, tally};
 use gopher_e2e::kafka::shared;
-use gopher_e2e::{SmallDisk, eventually};
+use gopher_e2e::{SmallDisk, eventually, within};
+use std::time::{Duration, Instant};
 
 /// How often something is repeated: few times in `make test`, many in `make soak`.
 fn times(name: &str, few: u64) -> u64 {
@@ -26,8 +27,11 @@ fn a_broker_that_is_stopped_in_the_stream_gets_everything_when_it_is_back() {
     driver.flow();
     more(&driver, 1000);
     broker.stop();
+    let back = Instant::now() + Duration::from_secs(times("GOPHERD_E2E_OUTAGE", 0));
     eventually("the problem to be shown", || driver.problems().contains("kafka").then_some(()));
     more(&driver, 5000);
+    let outage = back.saturating_duration_since(Instant::now());
+    within(outage + Duration::from_secs(60), || (Instant::now() >= back).then_some(()));
     broker.start();
     more(&driver, 500);
     driver.halt();

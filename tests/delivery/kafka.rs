@@ -2,9 +2,10 @@
 
 use crate::driver::Setup;
 use crate::tally::{in_order_by_key, seqs, tally};
-use gopher_e2e::eventually;
-use gopher_e2e::kafka::{USER, shared};
+use gopher_e2e::kafka::{TAKES, USER, shared};
+use gopher_e2e::{eventually, within};
 use std::fs;
+use std::time::Duration;
 
 /// A configuration for the topics `event` and `meta`, with more lines of the section `kafka`.
 pub(crate) fn config(address: &str, event: &str, more: &str) -> String {
@@ -122,20 +123,83 @@ fn a_property_that_librdkafka_does_not_know_is_named_and_nothing_is_lost() {
     driver.close();
 }
 
+/// Two seconds in which messages gather to batches.
+const GATHERING: &str = "compression_codec = \"none\"\nqueue_buffering_max_ms = 2000";
+
 #[test]
-fn a_message_that_the_broker_refuses_is_counted_and_those_after_it_arrive() {
-    let broker = shared();
-    // More than a broker takes unless it is told to, and more than librdkafka sends.
-    let setup = Setup::new(&config(&broker.address(), "refused", "compression_codec = \"none\""));
+fn of_a_refused_batch_only_the_message_that_is_too_large_is_counted_and_the_others_arrive_in_order() {
+    let mut broker = shared();
+    let setup = Setup::new(&config(&broker.address(), "refused", GATHERING));
+    broker.stop();
     let mut driver = setup.start();
-    // Each time alone: a batch is taken or refused as a whole.
+    // All of it is there when the broker is: batches of librdkafka's size, one of them with what is too large.
+    driver.send("event", 1500, 1000);
+    driver.send("event", 1, TAKES + 100_000);
+    driver.send("event", 1500, 1000);
+    broker.start();
+    driver.drained("kafka");
+    let accepted = driver.accepted();
+    let read = broker.read("refused");
+    let result = tally("one is too large", &accepted, &seqs(&read));
+    assert_eq!((result.missing, result.twice), (vec![accepted[1500]], 0));
+    in_order_by_key(&read);
+    let sink = driver.sink("kafka");
+    assert_eq!((&sink["lost"]["rejected"], &sink["delivered"]), (&1.into(), &3000.into()));
+    assert_eq!(driver.problems(), "[]");
+
+    // And what librdkafka itself does not send.
     for (count, size) in [(10, 100), (1, 1_010_000), (10, 100)] {
         driver.send("event", count, size);
         driver.drained("kafka");
     }
-    let sink = driver.sink("kafka");
-    assert_eq!(sink["lost"]["rejected"], 1);
-    assert_eq!(sink["delivered"], 20);
-    assert_eq!(broker.read("refused").len(), 20);
+    let read = broker.read("refused");
+    assert_eq!(tally("what is not sent", &driver.accepted(), &seqs(&read)).missing.len(), 2);
+    assert_eq!(driver.sink("kafka")["lost"]["rejected"], 2);
+    in_order_by_key(&read);
+    driver.close();
+}
+
+#[test]
+fn nothing_overtakes_a_batch_that_is_refused_by_a_broker_that_does_not_know_the_producer() {
+    let broker = shared();
+    let setup = Setup::new(&config(&broker.address(), "overtaken", "compression_codec = \"none\""));
+    let mut driver = setup.start();
+    // Connected, with a number as producer, and with nothing in the partitions of events.
+    driver.send("meta", 1, 100);
+    driver.drained("kafka");
+    broker.hangs(|| {
+        // More than it takes, and behind it, each on its way by itself, what it would take.
+        driver.send("event", 3000, 1000);
+        for _ in 0..5 {
+            let sent = driver.accepted().len();
+            driver.send("event", 10, 100);
+            within(Duration::from_millis(100), || (driver.accepted().len() < sent).then_some(()));
+        }
+    });
+    driver.drained("kafka");
+    let read = broker.read("overtaken");
+    let result = tally("refused first", &driver.accepted()[1..], &seqs(&read));
+    assert_eq!((result.missing, result.twice, driver.lost("kafka")), (vec![], 0, 0));
+    in_order_by_key(&read);
+    driver.close();
+}
+
+#[test]
+fn of_a_batch_that_is_refused_for_one_time_stamp_only_that_message_is_counted() {
+    let broker = shared();
+    let setup = Setup::new(&config(&broker.address(), "time_stamp", GATHERING));
+    let mut driver = setup.start();
+    for _ in 0..2 {
+        driver.send("event", 200, 100);
+        driver.send("ahead", 1, 100);
+        driver.send("event", 200, 100);
+        driver.drained("kafka");
+    }
+    let accepted = driver.accepted();
+    let read = broker.read("time_stamp");
+    let result = tally("two of another time", &accepted, &seqs(&read));
+    assert_eq!((result.missing, result.twice), (vec![accepted[200], accepted[601]], 0));
+    assert_eq!(driver.lost("kafka"), 2);
+    in_order_by_key(&read);
     driver.close();
 }

@@ -4,9 +4,12 @@
 //! What delivers is the daemon's own code in a process of its own (`driver`), which takes messages by the thousand; what
 //! the daemon itself does with its channels is in `daemon`.
 
+mod alike;
+mod clock;
 mod control;
 mod daemon;
 mod driver;
+mod expiry;
 mod faults;
 mod kafka;
 mod server;

@@ -1,7 +1,7 @@
 //! A web server that takes events: real HTTP over TLS, whose answers a test chooses.
 
 use gopher_e2e::daemon::free_port;
-use gopher_e2e::pki::Authority;
+use gopher_e2e::pki::{Authority, Pair};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -57,7 +57,11 @@ impl Server {
 
     /// The same at a port that was free.
     pub(crate) fn start_at(authority: &Authority, port: u16) -> Self {
-        let pair = authority.server("webhook");
+        Self::start_as(&authority.server("webhook"), port)
+    }
+
+    /// The same with this certificate.
+    pub(crate) fn start_as(pair: &Pair, port: u16) -> Self {
         let certificate = CertificateDer::from_pem_slice(pair.cert.as_bytes()).expect("a certificate");
         let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).expect("a key");
         let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -4,17 +4,21 @@
 //! the tests of one binary share one broker ([`shared`]).
 
 use crate::daemon::free_port;
-use crate::pki::Authority;
+use crate::pki::{Authority, Pair};
 use crate::process::{command, run};
-use crate::{eventually, within};
+use crate::within;
 use rustix::process::Signal;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
+
+/// How long a broker may take for anything: a Java program on a machine that is busy with other tests.
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A user that the broker knows, by SASL PLAIN and SCRAM.
 pub const USER: (&str, &str) = ("alice", "secret");
@@ -23,6 +27,7 @@ pub const USER: (&str, &str) = ("alice", "secret");
 #[derive(Debug)]
 pub struct Broker {
     home: tempfile::TempDir,
+    authority: Authority,
     plain: u16,
     sasl: u16,
     tls: u16,
@@ -59,10 +64,13 @@ impl Read {
     }
 }
 
-/// The broker of this test binary, running, for one test at a time: some of them stop it.
+/// Bytes of a batch that [`shared`] takes, a fifth of what librdkafka makes of many messages.
+pub const TAKES: usize = 200_000;
+
+/// The broker of this test binary, running, for one test at a time: some of them stop it. It takes [`TAKES`] bytes.
 pub fn shared() -> MutexGuard<'static, Broker> {
     static SHARED: OnceLock<Mutex<Broker>> = OnceLock::new();
-    let shared = SHARED.get_or_init(|| Mutex::new(Broker::new()));
+    let shared = SHARED.get_or_init(|| Mutex::new(Broker::that_takes(TAKES)));
     // A test that failed left it as it may be; it is started again.
     let mut broker = shared.lock().unwrap_or_else(PoisonError::into_inner);
     broker.start();
@@ -80,17 +88,27 @@ fn java(args: &[&str]) -> std::process::Command {
 }
 
 impl Broker {
-    /// Formats its folders. It does not run yet.
+    /// One that takes as much at a time as brokers do unless they are told otherwise. It does not run yet.
     pub fn new() -> Self {
+        Self::with("")
+    }
+
+    /// One that refuses batches of more than so many bytes.
+    pub fn that_takes(bytes: usize) -> Self {
+        Self::with(&format!("message.max.bytes={bytes}\n"))
+    }
+
+    /// Formats the folders of one with more lines of configuration.
+    fn with(more: &str) -> Self {
         assert!(jars().is_dir(), "{} is not there: run packaging/bootstrap.sh test", jars().display());
         let home = tempfile::Builder::new().prefix("gopherd-kafka-").tempdir().expect("a folder");
-        let broker = Self { home, plain: free_port(), sasl: free_port(), tls: free_port(), process: None };
+        let (plain, sasl, tls) = (free_port(), free_port(), free_port());
         let authority = Authority::new("kafka authority");
-        let server = authority.server("broker");
-        let whole = format!("{}{}{}", server.key, server.cert, authority.pem());
-        fs::write(broker.path("broker.pem"), whole).expect("written");
-        fs::write(broker.ca(), authority.pem()).expect("written");
-        fs::write(broker.path("server.properties"), broker.properties(free_port())).expect("written");
+        let broker = Self { home, authority, plain, sasl, tls, process: None };
+        broker.certify(&broker.authority.server("broker"));
+        fs::write(broker.ca(), broker.authority.pem()).expect("written");
+        let properties = broker.properties(free_port()) + more;
+        fs::write(broker.path("server.properties"), properties).expect("written");
         let scram = format!("SCRAM-SHA-256=[name={},password={}]", USER.0, USER.1);
         let file = broker.path("server.properties");
         let mut format =
@@ -98,6 +116,17 @@ impl Broker {
         let output = format.arg("-c").arg(file).output().expect("java");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         broker
+    }
+
+    /// From its next start on it shows this certificate.
+    pub fn certify(&self, server: &Pair) {
+        let whole = format!("{}{}{}", server.key, server.cert, self.authority.pem());
+        fs::write(self.path("broker.pem"), whole).expect("written");
+    }
+
+    /// The authority of its certificates.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -141,23 +170,23 @@ impl Broker {
         }
         let log = fs::File::options().create(true).append(true).open(self.path("log")).expect("a log");
         // The broker of a binary is never dropped, and a killed one takes nothing along: so a shell stands between, which
-        // ends it once this process no longer holds the other end of its standard input.
-        let script = "\"$@\" & read -r _; kill \"$!\"; wait";
+        // ends it at a line, and takes the folder along once this process no longer holds the other end.
+        let script = "\"$@\" & read -r _ || gone=1; kill \"$!\"; wait; [ -z \"$gone\" ] || rm -rf \"$0\"";
         let mut shell = command("sh");
-        shell.args(["-c", script, "sh", "java", "-Xmx256m", "-XX:+UseSerialGC", "-cp"]);
+        shell.args(["-c", script]).arg(self.home.path());
+        shell.args(["java", "-Xmx256m", "-XX:+UseSerialGC", "-cp"]);
         shell.arg(format!("{}/*", jars().display())).arg("kafka.Kafka").arg(self.path("server.properties"));
         shell.stdin(Stdio::piped()).stdout(log.try_clone().expect("a handle")).stderr(log);
         self.process = Some(shell.spawn().expect("a shell"));
         let address = self.address();
-        eventually("the broker to answer", || {
-            run("kcat", &["-b", &address, "-L", "-m", "2"], b"").status.success().then_some(())
-        });
+        let up = || run("kcat", &["-b", &address, "-L", "-m", "2"], b"").status.success().then_some(());
+        within(PATIENCE, up).expect("the broker answers");
     }
 
     /// Ends it as an operator does, and waits for that.
     pub fn stop(&mut self) {
         let Some(mut process) = self.process.take() else { return };
-        drop(process.stdin.take());
+        writeln!(process.stdin.as_mut().expect("piped"), "stop").expect("the shell listens");
         process.wait().expect("the broker's end");
     }
 
@@ -237,8 +266,7 @@ impl Broker {
     /// Reads `topic` until `look` finds what it looks for.
     #[track_caller]
     pub fn read_until<T>(&self, what: &str, topic: &str, mut look: impl FnMut(&[Read]) -> Option<T>) -> T {
-        within(Duration::from_secs(120), || look(&self.read(topic)))
-            .unwrap_or_else(|| panic!("waited in vain for: {what}"))
+        within(PATIENCE, || look(&self.read(topic))).unwrap_or_else(|| panic!("waited in vain for: {what}"))
     }
 }
 

@@ -14,6 +14,7 @@ pub mod daemon;
 pub mod disk;
 pub mod http;
 pub mod kafka;
+pub mod lossy;
 pub mod pki;
 pub mod process;
 pub mod runtimes;

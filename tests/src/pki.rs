@@ -101,6 +101,14 @@ impl Authority {
         self.issue(name, (-1, 90), local)
     }
 
+    /// The same that is valid until then and no longer.
+    pub fn server_until(&self, name: &str, until: SystemTime) -> Pair {
+        self.issue(name, (-1, 90), |params| {
+            local(params);
+            params.not_after = until.into();
+        })
+    }
+
     /// A certificate for a client.
     pub fn client(&self, name: &str) -> Pair {
         self.issue(name, (-1, 90), |_| {})

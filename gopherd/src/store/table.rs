@@ -313,7 +313,7 @@ impl TableStore {
         }
         if let Some(from) = moved {
             let slots = self.rows.slots();
-            self.texts.rename(slots[at].extra.text_hash, from, at, |at| slots[at].extra.text_hash);
+            self.texts.rename(slots[at].extra.text_hash, from, at);
             if self.overflow == Some(from) {
                 self.overflow = Some(at);
             }

@@ -7,6 +7,7 @@ use super::segment;
 use super::state::{Shared, State};
 use super::window::{Ticket, Window};
 use crate::delivery::account::{Account, Loss};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +30,8 @@ pub struct Reader {
     from: usize,
     /// The record at `at`, if it is known to be one for this sink.
     ahead: Option<Ahead>,
+    /// Stretches behind `at` that were settled before it went back.
+    settled: VecDeque<(u64, u64)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +62,7 @@ impl Reader {
             buffer: Vec::new(),
             from: 0,
             ahead: None,
+            settled: VecDeque::new(),
         })
     }
 
@@ -106,14 +110,25 @@ impl Reader {
         shared.remove(released);
     }
 
-    /// Begins again behind the cursor: what was taken and not settled is read once more.
+    /// Begins again behind the cursor: what was taken and not settled is read once more, and nothing else.
     pub fn rewind(&mut self) {
         self.commit();
         let mut state = self.shared.lock();
         let Some(kept) = state.resume(&self.sink) else { return };
         drop(state);
+        // Those of the window come before those that were not reached again.
+        let ahead: VecDeque<_> = self.window.settled_ahead().chain(self.settled.drain(..)).collect();
+        self.settled = ahead;
         self.window = Window::at(kept.done, self.window.next());
         self.jump(kept.done);
+    }
+
+    /// Whether the record before the place `after` was settled before the reader went back.
+    fn is_settled(&mut self, after: u64) -> bool {
+        while self.settled.front().is_some_and(|(_, until)| *until < after) {
+            self.settled.pop_front();
+        }
+        self.settled.front().is_some_and(|(from, _)| *from < after)
     }
 
     /// Waits until there may be more to read, [`super::Spool::wake`] is called, or `timeout` has passed.
@@ -208,7 +223,7 @@ impl Reader {
                 },
             };
             let after = self.at.after(seq, routes, size);
-            if routes.has(self.route) {
+            if routes.has(self.route) && !self.is_settled(after.offset) {
                 self.ahead = Some(Ahead { size, after, at_ms });
                 return Ok(true);
             }

@@ -144,6 +144,33 @@ fn what_was_not_settled_comes_again_after_a_rewind_and_after_a_restart() {
 }
 
 #[test]
+fn what_was_settled_does_not_come_again_after_a_rewind_nor_after_two() {
+    let folder = tempfile::tempdir().expect("folder");
+    let spool = open(folder.path(), &[kafka()]);
+    let mut reader = spool.reader("kafka").expect("known");
+    append(&spool, 1..=8, to_kafka(), 10);
+    let take = |reader: &mut Reader, count: usize| -> Vec<(u64, Ticket)> {
+        (0..count)
+            .map(|_| {
+                let seq = reader.peek().expect("read").expect("there").1.seq;
+                (seq, reader.take().expect("peeked"))
+            })
+            .collect()
+    };
+    let tickets = take(&mut reader, 8);
+    for seq in [2, 3, 5, 7] {
+        reader.settle(tickets[seq - 1].1);
+    }
+    reader.rewind();
+    let again = take(&mut reader, 2);
+    assert_eq!(again.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [1, 4]);
+    reader.settle(again[1].1);
+    reader.rewind();
+    assert_eq!(drain(&mut reader), [1, 6, 8]);
+    assert_eq!(spool.status("kafka").map(|status| status.records), Some(0));
+}
+
+#[test]
 fn a_sink_that_has_never_settled_anything_finds_everything_after_a_kill() {
     let folder = tempfile::tempdir().expect("folder");
     let spool = open(folder.path(), &[kafka()]);

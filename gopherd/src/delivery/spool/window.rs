@@ -84,6 +84,13 @@ impl Window {
         Kept { done: self.done, counted: self.counted }
     }
 
+    /// The stretches behind the cursor, from and until an offset, in which everything is settled.
+    pub(super) fn settled_ahead(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let from = std::iter::once(self.done).chain(self.entries.iter().map(|entry| entry.after));
+        let settled = self.entries.iter().zip(from).filter(|(entry, _)| entry.settled);
+        settled.map(|(entry, from)| (from.offset, entry.after.offset))
+    }
+
     /// Records that are not settled.
     pub(super) fn unsettled(&self) -> usize {
         self.unsettled
@@ -121,6 +128,16 @@ mod tests {
         assert!(window.settle(tickets[2]));
         assert_eq!(window.advance(), Kept { done: at(4), counted: 0 });
         assert_eq!(window.take(at(5), 0), tickets[2] + 2);
+    }
+
+    #[test]
+    fn what_is_settled_behind_an_unsettled_record_is_known_by_its_place() {
+        let mut window = Window::at(at(10), 0);
+        let tickets: Vec<_> = (11..=14).map(|offset| window.take(at(offset), 0)).collect();
+        window.settle(tickets[1]);
+        window.settle(tickets[3]);
+        window.pass(at(17), 0);
+        assert_eq!(window.settled_ahead().collect::<Vec<_>>(), [(11, 12), (13, 17)]);
     }
 
     #[test]

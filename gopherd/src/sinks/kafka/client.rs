@@ -1,5 +1,7 @@
 //! The producer with what it tells: what became of each message, and what is wrong with the brokers.
 
+use super::batching::Batching;
+use super::keys;
 use super::meaning::{self, Trouble};
 use super::settings::KafkaSettings;
 use crate::delivery::account::Account;
@@ -7,14 +9,22 @@ use crate::delivery::board::Board;
 use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
+use rdkafka::message::{Header, Message as _, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext, PurgeConfig};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// What became of one message: its name, and why it was not delivered.
-pub(super) type Answer = (usize, Option<Code>);
+/// What became of one message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer {
+    /// As it was named when it was sent.
+    pub(super) name: usize,
+    /// Its topic and key ([`keys::name`]).
+    pub(super) key: u64,
+    /// Why it was not delivered, and the bytes of its key and document.
+    pub(super) failed: Option<(Code, usize)>,
+}
 
 /// What librdkafka calls back while it is polled.
 #[derive(Debug)]
@@ -35,6 +45,10 @@ impl ClientContext for Context {
         let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
         let weight = meaning::of_client(code);
         self.fatal.fetch_or(weight == Trouble::Fatal, Relaxed);
+        // Told by what became of the messages.
+        if weight == Trouble::Fatal && reason.contains("gap-less") {
+            return;
+        }
         // How long it took is different each time, and no news.
         let reason = reason.split(" (after ").next().unwrap_or(reason);
         let known = self.account.trouble();
@@ -51,9 +65,15 @@ impl ProducerContext for Context {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, name: usize) {
-        let failed =
-            result.as_ref().err().map(|(error, _)| error.rdkafka_error_code().unwrap_or(Code::Unknown));
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner).push((name, failed));
+        let message = match result {
+            Ok(message) | Err((_, message)) => message,
+        };
+        let key = keys::name(message.topic(), message.key().unwrap_or_default());
+        let failed = result.as_ref().err().map(|(error, message)| {
+            let bytes = message.key_len() + message.payload_len();
+            (error.rdkafka_error_code().unwrap_or(Code::Unknown), bytes)
+        });
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).push(Answer { name, key, failed });
     }
 }
 
@@ -95,6 +115,7 @@ impl Client {
     pub(super) fn new(
         settings: &KafkaSettings,
         timeout_ms: u64,
+        batching: &Batching,
         account: &Arc<Account>,
         board: &Board,
     ) -> Result<Self, String> {
@@ -107,7 +128,7 @@ impl Client {
             account: Arc::clone(account),
             board: board.clone(),
         };
-        let mut config = settings.client(timeout_ms);
+        let mut config = settings.client(timeout_ms, batching);
         config.set_log_level(RDKafkaLogLevel::Warning);
         let made = BaseProducer::from_config_and_context(&config, context);
         let producer = made.map_err(|error| match error {
@@ -143,6 +164,16 @@ impl Client {
             }
             answers.append(&mut new);
         }
+    }
+
+    /// Takes back what no broker was sent yet.
+    pub(super) fn hold(&self) {
+        self.producer.purge(PurgeConfig::default().queue());
+    }
+
+    /// Whether answers are outstanding.
+    pub(super) fn on_its_way(&self) -> bool {
+        self.producer.in_flight_count() > 0
     }
 
     /// Whether it has failed for good.

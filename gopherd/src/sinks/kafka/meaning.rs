@@ -5,7 +5,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 /// What to do about a message that was not delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// This message will never be taken, the others may: it is given up and counted.
+    /// This message, or another one of its batch, will never be taken: if it was alone it is given up and counted.
     GiveUp,
     /// It was taken back by ourselves; nothing failed.
     TakenBack,
@@ -21,6 +21,7 @@ pub(super) fn of_message(code: Code) -> Verdict {
         | Code::InvalidMessageSize
         | Code::InvalidTimestamp
         | Code::InvalidRecord
+        | Code::InvalidDifferentRecord
         | Code::BadMessage => Verdict::GiveUp,
         Code::PurgeQueue | Code::PurgeInflight => Verdict::TakenBack,
         _ => Verdict::Again,

@@ -1,6 +1,7 @@
 //! The metric channel `kafka`: what each period amounted to, a message a row. Past the spool: metrics that cannot be
 //! sent soon are worth nothing, so of what waits the oldest goes, and is counted.
 
+use super::batching::{self, Batching};
 use super::client::{Answer, Client, headers};
 use super::settings::KafkaSettings;
 use crate::delivery::Stop;
@@ -137,13 +138,27 @@ struct Sender {
     stop: Stop,
 }
 
+/// Why a producer is not used any more.
+#[derive(Debug)]
+enum End {
+    Stopped,
+    Dead,
+    /// Brokers refuse batches of this size.
+    TooLarge,
+}
+
 impl Sender {
     fn run(self) {
+        let mut batching = self.settings.batching();
         loop {
-            let client = Client::new(&self.settings, TIMEOUT_MS, &self.account, &self.board);
-            let why = match client {
-                Ok(client) if self.serve(&client) => return,
-                Ok(_) => "the producer has failed and is made anew".into(),
+            let client = Client::new(&self.settings, TIMEOUT_MS, &batching, &self.account, &self.board);
+            let why = match client.map(|client| self.serve(&client, &batching)) {
+                Ok(End::Stopped) => return,
+                Ok(End::TooLarge) => {
+                    batching.shrink();
+                    continue;
+                }
+                Ok(End::Dead) => "the producer has failed and is made anew".into(),
                 Err(fault) => fault,
             };
             if self.account.fail(why.clone()) {
@@ -164,9 +179,9 @@ impl Sender {
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    /// Sends with one producer until it fails: `false`, or until it was told to end and nothing waits any more.
-    fn serve(&self, client: &Client) -> bool {
-        let (mut answers, mut on_way, mut last) = (Vec::new(), 0, None);
+    /// Sends with one producer until there is a reason for another one, or it was told to end.
+    fn serve(&self, client: &Client, batching: &Batching) -> End {
+        let (mut answers, mut on_way, mut last, mut too_large) = (Vec::new(), 0, None, false);
         loop {
             let piece = self.take();
             if let Some(piece) = &piece {
@@ -180,9 +195,16 @@ impl Sender {
             }
             client.poll(&mut answers);
             self.count(client, &answers, &mut on_way);
+            let failed = answers.iter().filter_map(|answer| answer.failed);
+            too_large |=
+                failed.into_iter().any(|(code, bytes)| batching::is_size(code) && !batching.was_alone(bytes));
             if client.is_dead() {
                 self.shared.counts.failed.fetch_add(on_way as u64, Relaxed);
-                return false;
+                return End::Dead;
+            }
+            // What is lost of it is counted; the next period goes in smaller batches.
+            if on_way == 0 && too_large {
+                return End::TooLarge;
             }
             if piece.is_some() {
                 continue;
@@ -192,7 +214,7 @@ impl Sender {
                 let end = *last.get_or_insert_with(|| Instant::now() + LAST);
                 if on_way == 0 || Instant::now() >= end {
                     self.shared.counts.failed.fetch_add(on_way as u64, Relaxed);
-                    return true;
+                    return End::Stopped;
                 }
             }
             if on_way > 0 && answers.is_empty() {
@@ -250,14 +272,14 @@ impl Sender {
 
     fn count(&self, client: &Client, answers: &[Answer], on_way: &mut usize) {
         let counts = &self.shared.counts;
-        let delivered = answers.iter().filter(|(_, code)| code.is_none()).count();
+        let delivered = answers.iter().filter(|answer| answer.failed.is_none()).count();
         let failed = answers.len() - delivered;
         *on_way = on_way.saturating_sub(answers.len());
         counts.written.fetch_add(delivered as u64, Relaxed);
         counts.failed.fetch_add(failed as u64, Relaxed);
         if delivered > 0 {
             client.context().well();
-        } else if let Some(code) = answers.iter().find_map(|(_, code)| *code) {
+        } else if let Some((code, _)) = answers.iter().find_map(|answer| answer.failed) {
             client.context().trouble(self.account.trouble().unwrap_or_else(|| code.to_string()));
         }
     }

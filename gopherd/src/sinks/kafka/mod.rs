@@ -3,7 +3,9 @@
 //! Owns the client's settings, what an answer of a broker means, and the threads. Leaves what is sent, and how long it is
 //! kept, to `delivery`.
 
+mod batching;
 mod client;
+mod keys;
 mod meaning;
 pub mod metrics;
 mod settings;

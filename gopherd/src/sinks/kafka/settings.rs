@@ -1,5 +1,6 @@
 //! What the configuration says about Kafka, as librdkafka's properties.
 
+use super::batching::Batching;
 use crate::config::{Config, KafkaSecurity, Word};
 use crate::input_file;
 use rdkafka::ClientConfig;
@@ -84,11 +85,25 @@ impl KafkaSettings {
         self.properties.get("bootstrap.servers").map_or("", String::as_str)
     }
 
-    /// The client's configuration, for messages that are given up after `timeout_ms`; 0 is never.
-    pub(super) fn client(&self, timeout_ms: u64) -> ClientConfig {
+    /// Batches as configured.
+    pub(super) fn batching(&self) -> Batching {
+        let most = |name: &str| self.properties.get(name)?.parse().ok();
+        let bytes = [most("batch.size"), most("message.max.bytes")].into_iter().flatten().min();
+        Batching::new(bytes.map_or(BATCH_BYTES, |bytes: usize| bytes.min(BATCH_BYTES)))
+    }
+
+    /// The client's configuration, for messages that are given up after `timeout_ms`; 0 is never, and in order.
+    pub(super) fn client(&self, timeout_ms: u64, batching: &Batching) -> ClientConfig {
         let mut client = ClientConfig::new();
         client.set("message.timeout.ms", timeout_ms.to_string());
+        if timeout_ms == 0 && self.properties.get("enable.idempotence").is_some_and(|word| word == "true") {
+            // What is refused ends the producer, or what is behind it would overtake it.
+            client.set("enable.gapless.guarantee", "true");
+        }
         for (name, value) in &self.properties {
+            client.set(name, value);
+        }
+        for (name, value) in batching.properties() {
             client.set(name, value);
         }
         client
@@ -106,6 +121,8 @@ fn password(config: &Config) -> (String, Option<String>) {
     }
 }
 
+/// Most bytes of a batch and of a message where nothing is configured: librdkafka's.
+const BATCH_BYTES: usize = 1_000_000;
 /// Largest password file.
 const MAX_PASSWORD_FILE: u64 = 64 << 10;
 

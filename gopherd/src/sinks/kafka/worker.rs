@@ -3,7 +3,9 @@
 //! Sends as much as may be on its way, moves the cursor with the brokers' answers, and begins again at the cursor when
 //! something failed that may be mended. Never gives a message up but for what is wrong with that message itself.
 
+use super::batching::Batching;
 use super::client::{Answer, Client, headers};
+use super::keys::{self, Keys};
 use super::meaning::{self, Verdict};
 use super::settings::KafkaSettings;
 use crate::delivery::account::{Account, Loss};
@@ -47,21 +49,79 @@ pub struct Worker {
     pub stop: Stop,
 }
 
+/// Why a producer is not used any more.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// It was told to end.
+    Stopped,
+    /// Those that had to be sent alone are settled.
+    Checked,
+    /// A batch of several messages was refused.
+    Refused(Code),
+    /// A message was given up, and with it the producer, so that nothing overtook what was behind it.
+    GaveUp,
+    /// Something that may be mended.
+    Failed(String),
+}
+
+/// What became of the messages of one producer, as far as it decides what is next.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// A batch of several messages was refused.
+    refused: Option<Code>,
+    /// A message was given up.
+    gave_up: bool,
+    /// Something failed that may be mended.
+    again: Option<Code>,
+    /// The last message that was sent.
+    last: u64,
+    /// What the brokers know of the producer.
+    keys: Keys,
+    /// What is next must wait for answers.
+    held: bool,
+}
+
+impl Outcome {
+    fn is_over(&self) -> bool {
+        self.refused.is_some() || self.again.is_some()
+    }
+
+    /// What it amounts to once nothing is on its way any more. The first cause counts: behind a refused message others
+    /// fail too.
+    fn end(&self) -> End {
+        match (self.refused, self.gave_up, self.again) {
+            (Some(code), ..) => End::Refused(code),
+            (None, true, _) => End::GaveUp,
+            (None, false, Some(code)) => End::Failed(format!("messages do not arrive: {code}")),
+            (None, false, None) => End::Failed("the producer has failed and is made anew".into()),
+        }
+    }
+}
+
 impl Worker {
     /// Works until it is told to end.
     pub fn run(mut self) {
-        let mut backoff = BACKOFF.start;
+        let (mut backoff, mut batching) = (BACKOFF.start, self.settings.batching());
         while !self.stop.is_set() {
             let account = Arc::clone(self.reader.account());
-            let why = match Client::new(&self.settings, 0, &account, &self.board) {
-                Ok(client) => self.serve(&client, &mut backoff),
-                Err(fault) => Some(fault),
+            let mut outcome = Outcome::default();
+            let end = match Client::new(&self.settings, 0, &batching, &account, &self.board) {
+                Ok(client) => self.serve(&client, &batching, &mut backoff, &mut outcome),
+                Err(fault) => End::Failed(fault),
             };
             self.reader.rewind();
-            if let Some(why) = why {
-                self.tell(&account, why);
-                self.rest(backoff);
-                backoff = (backoff * 2).min(BACKOFF.end);
+            match end {
+                End::Stopped | End::GaveUp => {}
+                End::Checked => batching.together(),
+                End::Refused(code) => {
+                    batching.refused(code, outcome.last);
+                    tracing::warn!("Kafka: a batch is refused ({code}); it is sent again with {batching}");
+                }
+                End::Failed(why) => {
+                    self.tell(&account, why);
+                    self.rest(backoff);
+                    backoff = (backoff * 2).min(BACKOFF.end);
+                }
             }
         }
     }
@@ -82,30 +142,30 @@ impl Worker {
         }
     }
 
-    /// Sends with one producer until that has failed; why, unless it was told to end.
-    fn serve(&mut self, client: &Client, backoff: &mut Duration) -> Option<String> {
+    /// Sends with one producer until there is a reason for another one.
+    fn serve(
+        &mut self,
+        client: &Client,
+        batching: &Batching,
+        backoff: &mut Duration,
+        outcome: &mut Outcome,
+    ) -> End {
         let mut answers: Vec<Answer> = Vec::new();
         let mut quiet_since = Instant::now();
         let mut ask_at = Some(Instant::now());
         while !self.stop.is_set() {
-            let sent = match self.send(client) {
+            let sent = match self.send(client, batching, outcome) {
                 Ok(sent) => sent,
-                Err(why) => return Some(why),
+                Err(why) => return End::Failed(why),
             };
             client.poll(&mut answers);
-            let delivered = match self.settle(&answers) {
-                Ok(delivered) => delivered,
-                Err(code) => return Some(format!("a message was refused: {code}")),
-            };
-            // Told before the cursor says so: whoever waits for the cursor finds the account right.
-            if delivered > 0 {
-                self.reader.account().deliver(delivered);
-                client.context().well();
+            if self.settle(client, &answers, batching, outcome) > 0 {
                 (*backoff, ask_at) = (BACKOFF.start, None);
             }
-            self.reader.commit();
-            if client.is_dead() {
-                return Some("the producer has failed and is made anew".into());
+            if outcome.is_over() || client.is_dead() {
+                client.hold();
+                self.finish(client, batching, outcome);
+                return outcome.end();
             }
             let now = Instant::now();
             if sent > 0 || !answers.is_empty() {
@@ -113,6 +173,9 @@ impl Worker {
                 continue;
             }
             let idle = self.reader.unsettled() == 0;
+            if idle && batching.is_alone() {
+                return End::Checked;
+            }
             if idle && ask_at.is_none() && self.reader.account().trouble().is_some() {
                 ask_at = Some(now);
             }
@@ -127,13 +190,13 @@ impl Worker {
             } else {
                 PACE
             };
-            match self.full(client) {
+            match outcome.held || self.full(client) {
                 true => self.reader.pause(pace),
                 false => self.reader.wait(pace),
             }
         }
-        self.finish(client);
-        None
+        self.finish(client, batching, outcome);
+        End::Stopped
     }
 
     /// Asks whether the brokers are there. Says whether to ask again.
@@ -164,8 +227,9 @@ impl Worker {
     }
 
     /// Hands a burst of records to the client; how many.
-    fn send(&mut self, client: &Client) -> Result<usize, String> {
+    fn send(&mut self, client: &Client, batching: &Batching, outcome: &mut Outcome) -> Result<usize, String> {
         let mut sent = 0;
+        outcome.held = false;
         while sent < BURST && !self.full(client) {
             let peeked = self.reader.peek().map_err(|error| format!("the spool cannot be read: {error}"))?;
             let Some((ticket, record)) = peeked else { break };
@@ -173,11 +237,19 @@ impl Worker {
                 Stream::Event => &self.settings.event_topic,
                 Stream::Metadata => &self.settings.meta_topic,
             };
+            let key = keys::name(topic, record.key.as_bytes());
+            outcome.held = !batching.takes(record.seq) || !outcome.keys.may_send(key);
+            if outcome.held {
+                break;
+            }
+            outcome.last = record.seq;
             match produce(client, topic, &self.host, ticket, &record) {
                 Ok(()) => {
+                    outcome.keys.sent(key);
                     self.reader.take();
                 }
-                Err(Code::QueueFull) => break,
+                // What became of those before it says more.
+                Err(Code::QueueFull | Code::Fatal) => break,
                 Err(code) if meaning::of_message(code) == Verdict::GiveUp => {
                     if let Some(ticket) = self.reader.take() {
                         self.give_up(ticket, code);
@@ -190,25 +262,37 @@ impl Worker {
         Ok(sent)
     }
 
-    /// Settles what was answered; how many were delivered, or what makes everything be sent again.
-    fn settle(&mut self, answers: &[Answer]) -> Result<u64, Code> {
-        let (mut delivered, mut failed) = (0, None);
-        for (name, code) in answers {
+    /// Settles what was answered and moves the cursor; how many were delivered. A message that is refused is given up only
+    /// where no other one can have been meant.
+    fn settle(
+        &mut self,
+        client: &Client,
+        answers: &[Answer],
+        batching: &Batching,
+        outcome: &mut Outcome,
+    ) -> u64 {
+        let mut delivered = 0;
+        for Answer { name, key, failed } in answers {
             let ticket = *name as Ticket;
-            match code.map(|code| (code, meaning::of_message(code))) {
+            outcome.keys.answered(*key, failed.is_none());
+            match failed.map(|(code, bytes)| (code, meaning::of_message(code), bytes)) {
                 None => delivered += u64::from(self.reader.settle(ticket)),
-                Some((code, Verdict::GiveUp)) => self.give_up(ticket, code),
-                Some((_, Verdict::TakenBack)) => {}
-                Some((code, Verdict::Again)) => failed = failed.or(Some(code)),
+                Some((code, Verdict::GiveUp, bytes)) if batching.was_alone(bytes) => {
+                    outcome.gave_up = true;
+                    self.give_up(ticket, code);
+                }
+                Some((code, Verdict::GiveUp, _)) => outcome.refused = outcome.refused.or(Some(code)),
+                Some((_, Verdict::TakenBack, _)) => {}
+                Some((code, Verdict::Again, _)) => outcome.again = outcome.again.or(Some(code)),
             }
         }
-        match failed {
-            None => Ok(delivered),
-            Some(code) => {
-                self.reader.account().deliver(delivered);
-                Err(code)
-            }
+        // Told before the cursor says so: whoever waits for the cursor finds the account right.
+        if delivered > 0 {
+            self.reader.account().deliver(delivered);
+            client.context().well();
         }
+        self.reader.commit();
+        delivered
     }
 
     fn give_up(&mut self, ticket: Ticket, code: Code) {
@@ -219,18 +303,14 @@ impl Worker {
     }
 
     /// What is on its way may still arrive; what does not is sent again by the next one.
-    fn finish(&mut self, client: &Client) {
+    fn finish(&mut self, client: &Client, batching: &Batching, outcome: &mut Outcome) {
         let end = Instant::now() + LAST;
         let mut answers = Vec::new();
-        while self.reader.unsettled() > 0 && Instant::now() < end {
+        while client.on_its_way() && Instant::now() < end {
             client.producer().poll(PACE);
             client.poll(&mut answers);
-            match self.settle(&answers) {
-                Ok(delivered) => self.reader.account().deliver(delivered),
-                Err(_) => break,
-            }
+            self.settle(client, &answers, batching, outcome);
         }
-        self.reader.commit();
     }
 }
 
