@@ -135,7 +135,7 @@ fn physical_lines(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
 }
 
 /// The line without its `\`, if it goes on in the next one. Blanks after the `\` are invisible, so they do not count.
-fn continued(line: &[u8]) -> Option<&[u8]> {
+pub(super) fn continued(line: &[u8]) -> Option<&[u8]> {
     line.trim_ascii_end().strip_suffix(b"\\")
 }
 

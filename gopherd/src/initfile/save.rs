@@ -2,7 +2,7 @@
 //!
 //! Owns the merge of old text and new lines. Leaves the JSON to the caller and the writing to `atomic`.
 
-use super::parse::{Content, Piece, pieces};
+use super::parse::{Content, Piece, continued, pieces};
 
 /// The new text. `current` has every feature that the daemon knows something about: its JSON, or `None` for
 /// one that was forgotten. Their lines are replaced where they stand (a feature that stands there twice
@@ -54,9 +54,12 @@ fn stands_in(piece: &Piece, feature: &str) -> bool {
     matches!(&piece.content, Content::Feature { feature: there, .. } if there.eq_ignore_ascii_case(feature))
 }
 
+/// Whether the last of the piece's lines says that another one follows.
 fn unfinished(piece: &Piece, text: &[u8]) -> bool {
     let text = text.get(piece.range.clone()).unwrap_or_default();
-    matches!(piece.content, Content::Bad(_)) && text.trim_ascii_end().ends_with(b"\\")
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    let last = text.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    matches!(piece.content, Content::Bad(_)) && continued(last).is_some()
 }
 
 fn line(out: &mut Vec<u8>, feature: &str, json: Option<&str>, line_end: &[u8]) {
@@ -111,6 +114,8 @@ mod tests {
     fn a_last_line_that_goes_on_swallows_nothing() {
         assert_eq!(rendered("x {\\", &[("io", Some("{}"))]), "x {\\\n\nio {}\n");
         assert_eq!(rendered("x {\\\n", &[("io", Some("{}"))]), "x {\\\n\nio {}\n");
+        // It went on, in a line of blanks.
+        assert_eq!(rendered("x {\\\n  \n", &[("io", Some("{}"))]), "x {\\\n  \nio {}\n");
     }
 
     #[test]
