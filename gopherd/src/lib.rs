@@ -38,4 +38,5 @@ pub mod sinks;
 pub mod startset;
 pub mod store;
 pub mod systemd;
+mod vital;
 pub mod world;

@@ -10,6 +10,7 @@ use crate::sinks::EventLog;
 #[cfg(feature = "kafka")]
 use crate::sinks::kafka::worker::Worker as KafkaWorker;
 use crate::sinks::webhook::Worker as WebhookWorker;
+use crate::vital;
 use gopher_api::{SpoolDocument, SpoolSink};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -206,17 +207,16 @@ impl Delivery {
         let reader = spool.reader(settings.name()).ok_or_else(|| io::Error::other("it has no cursor"))?;
         let stop = Stop::default();
         let (board, ending) = (self.0.board.clone(), stop.clone());
-        let named = |name: &str| std::thread::Builder::new().name(name.into());
         let thread = match settings.clone() {
             #[cfg(feature = "kafka")]
             Settings::Kafka(settings) => {
                 let host = self.0.host.clone();
                 let worker = KafkaWorker { reader, settings: *settings, host, board, stop: ending };
-                named("sink-kafka").spawn(move || worker.run())?
+                vital::spawn("sink-kafka", move || worker.run())?
             }
             Settings::Webhook(settings) => {
                 let worker = WebhookWorker { reader, settings: *settings, board, stop: ending };
-                named("sink-webhook").spawn(move || worker.run())?
+                vital::spawn("sink-webhook", move || worker.run())?
             }
         };
         Ok(Worker { settings: settings.clone(), stop, thread })

@@ -32,6 +32,7 @@ use crate::config::{Config, DescLanguage};
 use crate::delivery::Accept;
 use crate::manager::Views;
 use crate::metadata::Metadata;
+use crate::vital;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -108,7 +109,7 @@ pub fn start(
         live: Arc::clone(&shown.live),
         counts: shown.counts.clone(),
     };
-    let thread = std::thread::Builder::new().name("events".into()).spawn(move || teller.run())?;
+    let thread = vital::spawn("events", move || teller.run())?;
     let engine = (machine, settings.timeout, shown.counts.clone());
     Ok((Watch::new(engine, views, outlet, Arc::clone(&shown.waiting)), thread))
 }

@@ -14,6 +14,7 @@ use crate::events::Watch;
 use crate::manager::Views;
 use crate::selfmetrics::SelfMetrics;
 use crate::store::{Labels, Store};
+use crate::vital;
 use probe_kit::link::Delivery;
 use std::io;
 use std::sync::Arc;
@@ -63,7 +64,7 @@ impl std::fmt::Debug for Pipeline {
 impl Pipeline {
     /// Starts the thread. It ends when every sender of the queue is gone and the queue is empty.
     pub fn start(self) -> io::Result<JoinHandle<()>> {
-        std::thread::Builder::new().name("pipeline".into()).spawn(move || self.run())
+        vital::spawn("pipeline", move || self.run())
     }
 
     fn run(mut self) {

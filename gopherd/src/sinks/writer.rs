@@ -2,6 +2,7 @@
 //! for a disk; what does not fit is dropped and counted, the newest first.
 
 use super::rotate::Rotating;
+use crate::vital;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -69,7 +70,7 @@ impl FileWriter {
         let (end, ended) = sync_channel(1);
         let reopen = Arc::new(AtomicBool::new(false));
         let writer = Self { queue, reopen: Arc::clone(&reopen), counts: Arc::clone(&counts), ended };
-        std::thread::Builder::new().name(name.into()).spawn(move || {
+        vital::spawn(name, move || {
             for piece in pieces {
                 if reopen.swap(false, Relaxed) {
                     file.reopen();

@@ -9,6 +9,7 @@ use super::{record, segment};
 use crate::config::{Fsync, WhenFull};
 use crate::delivery::Message;
 use crate::delivery::account::{Account, Loss};
+use crate::vital;
 use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -365,7 +366,7 @@ impl Spool {
         interval: Duration,
     ) -> io::Result<JoinHandle<()>> {
         let (shared, own) = (Arc::clone(shared), Arc::clone(own));
-        std::thread::Builder::new().name("spool-sync".into()).spawn(move || {
+        vital::spawn("spool-sync", move || {
             loop {
                 let mut state = shared.lock();
                 while state.unsynced.is_empty() && !state.closing {

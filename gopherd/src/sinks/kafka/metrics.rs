@@ -10,6 +10,7 @@ use crate::delivery::board::Board;
 use crate::expose::write_flat;
 use crate::sinks::SinkCounts;
 use crate::store::Store;
+use crate::vital;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::producer::BaseRecord;
 use std::collections::VecDeque;
@@ -80,7 +81,7 @@ impl MetricKafka {
             board,
             stop: stop.clone(),
         };
-        let thread = std::thread::Builder::new().name("kafka-metrics".into()).spawn(move || sender.run())?;
+        let thread = vital::spawn("kafka-metrics", move || sender.run())?;
         store.want_periods();
         Ok(Self { shared, settings, machine: machine.to_owned(), stop, thread })
     }
