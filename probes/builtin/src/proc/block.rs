@@ -1,7 +1,7 @@
 //! Block I/O by whoever submits it: the programs at work, and the rows of what they counted.
 
 use super::IO;
-use super::census::{Census, Time, counts, forget_ended, read, remove};
+use super::census::{Census, Time, begin_reading, counts, end_period, forget_ended, read, remove};
 use super::labels;
 use super::part::{Ground, Losses, Part};
 use super::process::Look;
@@ -121,13 +121,9 @@ impl Part for Block<'_> {
         if !wanted.has(IO) {
             return Ok(());
         }
-        let entries = read::<proc_block>(&self.object.skel().maps.processes)?;
-        let mut period = None;
-        if let Some(data) = self.object.skel_mut().maps.data_data.as_deref_mut() {
-            period = look.closes.then_some(data.period);
-            data.period += u64::from(look.closes);
-            data.reading += 1;
-        }
+        let reading = begin_reading!(self.object);
+        let entries = read::<proc_block>(&self.object.skel().maps.processes, reading)?.entries;
+        let period = end_period!(self.object, look.closes).filter(|_| look.closes);
         let unread = &mut self.unread;
         let gone = self.census.take(
             &entries,

@@ -13,7 +13,11 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Head {
     pub(super) start_ticks: u64,
+    /// Number of the reading before which the entry was made.
+    pub(super) reading: u64,
     pub(super) ended: bool,
+    /// The kernel has added it to the sum of its name, and takes it out.
+    pub(super) folded: bool,
 }
 
 /// `proc_time` of some object.
@@ -57,7 +61,9 @@ macro_rules! counts {
             fn head(&self) -> $crate::registry::proc::census::Head {
                 $crate::registry::proc::census::Head {
                     start_ticks: self.head.start_ticks,
+                    reading: self.head.reading,
                     ended: self.head.ended != 0,
+                    folded: self.head.ended == 2,
                 }
             }
             fn moved(&self) -> u64 {
@@ -74,6 +80,32 @@ macro_rules! counts {
 }
 pub(super) use counts;
 
+/// Begins a reading of an object's processes: the number of the next one, which what is made from now on gets.
+macro_rules! begin_reading {
+    ($object:expr) => {
+        match $object.skel_mut().maps.data_data.as_deref_mut() {
+            Some(data) => {
+                data.reading += 1;
+                data.reading
+            }
+            None => u64::MAX,
+        }
+    };
+}
+pub(super) use begin_reading;
+
+/// Has an object begin another report period if `closes`. The number of the one before, if there is one.
+macro_rules! end_period {
+    ($object:expr, $closes:expr) => {
+        $object.skel_mut().maps.data_data.as_deref_mut().map(|data| {
+            let period = data.period;
+            data.period += u64::from($closes);
+            period
+        })
+    };
+}
+pub(super) use end_period;
+
 /// An entry of a map of processes.
 #[derive(Debug)]
 pub(super) struct Entry<V> {
@@ -87,11 +119,37 @@ impl<V: Counts> Entry<V> {
     }
 }
 
-/// Every entry of `map` but those that are just being made.
-pub(super) fn read<V: Counts>(map: &dyn MapCore) -> io::Result<Vec<Entry<V>>> {
+/// What a reading finds in a map of processes.
+#[derive(Debug)]
+pub(super) struct Found<V> {
+    pub(super) entries: Vec<Entry<V>>,
+    /// Processes whose entries were made after the reading began. They are for the next one: if they end before that,
+    /// the kernel takes them for unread and adds them to the sum of their name.
+    pub(super) newcomers: Vec<ProcKey>,
+}
+
+/// Every entry of `map` but those that are just being made or taken out. The reading began with making `reading` the
+/// number of the next one, so that who ends meanwhile is not taken for unread.
+pub(super) fn read<V: Counts>(map: &dyn MapCore, reading: u64) -> io::Result<Found<V>> {
     let entries = snapshot::<u32, V>(map)?.entries.into_iter();
     let entries = entries.map(|(tgid, counts)| Entry { tgid, counts });
-    Ok(entries.filter(|entry| entry.counts.head().start_ticks != 0).collect())
+    Ok(sift(entries, reading))
+}
+
+fn sift<V: Counts>(entries: impl Iterator<Item = Entry<V>>, reading: u64) -> Found<V> {
+    let mut found = Found { entries: Vec::new(), newcomers: Vec::new() };
+    for entry in entries {
+        let head = entry.counts.head();
+        if head.start_ticks == 0 || head.folded {
+            continue;
+        }
+        if head.reading < reading {
+            found.entries.push(entry);
+        } else {
+            found.newcomers.push(entry.key());
+        }
+    }
+    found
 }
 
 /// Takes entries out of `map`.
@@ -105,9 +163,9 @@ pub(super) fn remove(map: &dyn MapCore, gone: &[u32]) {
 
 /// Takes out what ended while nobody watched for ends: else a later process with the same number would be taken for it.
 pub(super) fn forget_ended<V: Counts>(map: &dyn MapCore, look: &Look<'_>) {
-    match read::<V>(map) {
-        Ok(entries) => {
-            let unseen = entries.iter().filter(|entry| !entry.counts.head().ended);
+    match read::<V>(map, u64::MAX) {
+        Ok(found) => {
+            let unseen = found.entries.iter().filter(|entry| !entry.counts.head().ended);
             let ended = unseen.filter(|entry| !look.runs(entry.key())).map(|entry| entry.tgid);
             remove(map, &ended.collect::<Vec<_>>());
         }
@@ -213,13 +271,19 @@ mod tests {
     #[repr(C)]
     struct Fake {
         start_ticks: u64,
+        reading: u64,
         ended: u64,
         count: u64,
     }
 
     impl Counts for Fake {
         fn head(&self) -> Head {
-            Head { start_ticks: self.start_ticks, ended: self.ended != 0 }
+            Head {
+                start_ticks: self.start_ticks,
+                reading: self.reading,
+                ended: self.ended != 0,
+                folded: self.ended == 2,
+            }
         }
         fn moved(&self) -> u64 {
             self.count
@@ -227,7 +291,7 @@ mod tests {
     }
 
     fn entry(tgid: u32, count: u64, ended: bool) -> Entry<Fake> {
-        Entry { tgid, counts: Fake { start_ticks: 1, ended: u64::from(ended), count } }
+        Entry { tgid, counts: Fake { start_ticks: 1, reading: 1, ended: u64::from(ended), count } }
     }
 
     probe_core::table! {
@@ -249,6 +313,17 @@ mod tests {
 
     fn nobody(_: &Fake) {
         panic!("was read before");
+    }
+
+    #[test]
+    fn who_came_since_a_reading_began_is_for_the_next_and_who_was_added_up_for_none() {
+        let fake =
+            |tgid, reading, ended| Entry { tgid, counts: Fake { start_ticks: 1, reading, ended, count: 1 } };
+        let unmade = Entry { tgid: 11, counts: Fake { start_ticks: 0, reading: 1, ended: 0, count: 0 } };
+        let all = [fake(7, 1, 0), fake(8, 2, 0), fake(9, 1, 1), fake(10, 1, 2), unmade];
+        let found = sift(all.into_iter(), 2);
+        assert_eq!(found.entries.iter().map(|entry| entry.tgid).collect::<Vec<_>>(), [7, 9]);
+        assert_eq!(found.newcomers, [ProcKey { tgid: 8, start_ticks: 1 }]);
     }
 
     #[test]

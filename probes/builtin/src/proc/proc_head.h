@@ -5,11 +5,13 @@
 
 #include <gopher/abi.h>
 
+#define PROC_FOLDED 2
+
 /* A process with counts. Its key is its tgid. */
 struct proc_head {
 	uint64_t start_ticks; /* 0 while the entry is being made */
 	uint64_t reading; /* number of the reading before which it was made */
-	uint32_t ended; /* nothing is added any more */
+	uint32_t ended; /* nothing is added any more; PROC_FOLDED: and it was added to the sum of its name */
 	uint32_t zero;
 	uint8_t comm[16]; /* of the main thread, once it has ended; zero behind its end */
 };

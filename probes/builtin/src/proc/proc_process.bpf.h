@@ -52,60 +52,63 @@ static __always_inline int proc_add_time(struct proc_time *time, uint64_t ns)
 	typedef value_type proc_value
 
 /* `fold` is called with an entry that goes unread. */
-#define PROC_FUNCTIONS(fold)                                                                           \
-	static __always_inline proc_value *proc_make(uint32_t tgid, struct task_struct *task,          \
-						     proc_value *old)                                  \
-	{                                                                                              \
-		proc_value *process;                                                                   \
-                                                                                                       \
-		if (old) {                                                                             \
-			/* Of an earlier process with the same number. */                              \
-			fold(old);                                                                     \
-			bpf_map_delete_elem(&processes, &tgid);                                        \
-		}                                                                                      \
-		bpf_map_update_elem(&processes, &tgid, &new_process, BPF_NOEXIST);                     \
-		process = bpf_map_lookup_elem(&processes, &tgid);                                      \
-		if (!process) {                                                                        \
-			gopher_lose(GOPHER_LOST_MAP);                                                  \
-			return NULL;                                                                   \
-		}                                                                                      \
-		process->head.reading = reading;                                                       \
-		/* Last: a reader leaves out an entry without it. Several threads may do this at once, \
-		 * with the same values. */                                                            \
-		process->head.start_ticks = gopher_start_ticks(task);                                  \
-		return process;                                                                        \
-	}                                                                                              \
-                                                                                                       \
-	/* The entry of process `tgid`, of which `task` is a thread. */                                \
-	static __always_inline proc_value *proc_of(uint32_t tgid, struct task_struct *task)            \
-	{                                                                                              \
-		proc_value *process = bpf_map_lookup_elem(&processes, &tgid);                          \
-                                                                                                       \
-		if (process && !process->head.ended)                                                   \
-			return process;                                                                \
-		return proc_make(tgid, task, process);                                                 \
-	}                                                                                              \
-                                                                                                       \
-	/* A thread ends; nothing happens before the last one of its process. */                       \
-	static __always_inline int proc_end(struct task_struct *task)                                  \
-	{                                                                                              \
-		uint32_t tgid = task->tgid;                                                            \
-		proc_value *process;                                                                   \
-                                                                                                       \
-		if (BPF_CORE_READ(task, signal, live.counter))                                         \
-			return 0;                                                                      \
-		process = bpf_map_lookup_elem(&processes, &tgid);                                      \
-		if (!process || process->head.ended)                                                   \
-			return 0;                                                                      \
-		/* As a string: what is behind the NUL in the kernel is left over from older names. */ \
-		bpf_probe_read_kernel_str(process->head.comm, sizeof(process->head.comm),              \
-					  BPF_CORE_READ(task, group_leader, comm));                    \
-		process->head.ended = 1;                                                               \
-		if (process->head.reading == reading) {                                                \
-			fold(process);                                                                 \
-			bpf_map_delete_elem(&processes, &tgid);                                        \
-		}                                                                                      \
-		return 0;                                                                              \
+#define PROC_FUNCTIONS(fold)                                                                                 \
+	static __always_inline proc_value *proc_make(uint32_t tgid, struct task_struct *task,                \
+						     proc_value *old)                                        \
+	{                                                                                                    \
+		proc_value *process;                                                                         \
+                                                                                                             \
+		if (old) {                                                                                   \
+			/* Of an earlier process with the same number. */                                    \
+			fold(old);                                                                           \
+			bpf_map_delete_elem(&processes, &tgid);                                              \
+		}                                                                                            \
+		bpf_map_update_elem(&processes, &tgid, &new_process, BPF_NOEXIST);                           \
+		process = bpf_map_lookup_elem(&processes, &tgid);                                            \
+		if (!process) {                                                                              \
+			gopher_lose(GOPHER_LOST_MAP);                                                        \
+			return NULL;                                                                         \
+		}                                                                                            \
+		process->head.reading = reading;                                                             \
+		/* Last: a reader leaves out an entry without it. Several threads may do this at once,       \
+		 * with the same values. */                                                                  \
+		process->head.start_ticks = gopher_start_ticks(task);                                        \
+		return process;                                                                              \
+	}                                                                                                    \
+                                                                                                             \
+	/* The entry of process `tgid`, of which `task` is a thread. */                                      \
+	static __always_inline proc_value *proc_of(uint32_t tgid, struct task_struct *task)                  \
+	{                                                                                                    \
+		proc_value *process = bpf_map_lookup_elem(&processes, &tgid);                                \
+                                                                                                             \
+		if (process && !process->head.ended)                                                         \
+			return process;                                                                      \
+		return proc_make(tgid, task, process);                                                       \
+	}                                                                                                    \
+                                                                                                             \
+	/* A thread ends; nothing happens before the last one of its process. */                             \
+	static __always_inline int proc_end(struct task_struct *task)                                        \
+	{                                                                                                    \
+		uint32_t tgid = task->tgid;                                                                  \
+		proc_value *process;                                                                         \
+                                                                                                             \
+		if (BPF_CORE_READ(task, signal, live.counter))                                               \
+			return 0;                                                                            \
+		process = bpf_map_lookup_elem(&processes, &tgid);                                            \
+		if (!process || process->head.ended)                                                         \
+			return 0;                                                                            \
+		/* As a string: what is behind the NUL in the kernel is left over from older names. */       \
+		bpf_probe_read_kernel_str(process->head.comm, sizeof(process->head.comm),                    \
+					  BPF_CORE_READ(task, group_leader, comm));                          \
+		/* Read once: a reading may begin meanwhile, and must not take one that is added up here. */ \
+		if (process->head.reading == reading) {                                                      \
+			process->head.ended = PROC_FOLDED;                                                   \
+			fold(process);                                                                       \
+			bpf_map_delete_elem(&processes, &tgid);                                              \
+		} else {                                                                                     \
+			process->head.ended = 1;                                                             \
+		}                                                                                            \
+		return 0;                                                                                    \
 	}
 
 #endif /* PROC_PROCESS_BPF_H */

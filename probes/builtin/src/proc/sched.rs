@@ -1,7 +1,7 @@
 //! Time off the CPU and waiting for one: the program at work, and the rows of what it counted.
 
 use super::OFFCPU;
-use super::census::{Census, Time, counts, forget_ended, read, remove};
+use super::census::{Census, Time, begin_reading, counts, end_period, forget_ended, read, remove};
 use super::part::{Ground, Losses, Part};
 use super::process::Look;
 use super::tables::ProcCpu;
@@ -80,13 +80,9 @@ impl Part for Sched<'_> {
         if !wanted.has(OFFCPU) {
             return Ok(());
         }
-        let entries = read::<proc_sched>(&self.object.skel().maps.processes)?;
-        let mut period = None;
-        if let Some(data) = self.object.skel_mut().maps.data_data.as_deref_mut() {
-            period = look.closes.then_some(data.period);
-            data.period += u64::from(look.closes);
-            data.reading += 1;
-        }
+        let reading = begin_reading!(self.object);
+        let entries = read::<proc_sched>(&self.object.skel().maps.processes, reading)?.entries;
+        let period = end_period!(self.object, look.closes).filter(|_| look.closes);
         let gone = self.census.take(&entries, |key| look.runs(key), |_: &proc_sched| ());
         for entry in &entries {
             let Some(mut rows) = self.census.rows(entry.key(), look, out) else { continue };

@@ -1,6 +1,8 @@
 //! System calls: the programs at work, and their maps read and tidied. What rows come of it is `syscall_rows`'s.
 
-use super::census::{Census, Counts as _, Entry, counts, forget_ended, read, remove};
+use super::census::{
+    Census, Counts as _, Entry, Found, begin_reading, counts, end_period, forget_ended, read, remove,
+};
 use super::part::{Ground, Losses, Part};
 use super::process::Look;
 use super::syscall_rows::{file_system, fold, show, show_ended};
@@ -171,14 +173,10 @@ impl Part for Syscalls<'_> {
         if !ALL.iter().any(|name| wanted.has(name)) {
             return Ok(());
         }
-        let entries = read::<proc_syscalls>(&self.object.skel().maps.processes)?;
-        let mut period = 0;
-        if let Some(data) = self.object.skel_mut().maps.data_data.as_deref_mut() {
-            period = data.period;
-            data.period += u64::from(look.closes);
-            // What is made from now on was not read yet.
-            data.reading += 1;
-        }
+        let reading = begin_reading!(self.object);
+        let Found { entries, newcomers } =
+            read::<proc_syscalls>(&self.object.skel().maps.processes, reading)?;
+        let period = end_period!(self.object, look.closes).unwrap_or_default();
         let unread = &mut self.unread;
         let gone = self.census.take(&entries, |key| look.runs(key), |counts| fold(unread, counts));
         if wanted.has(SYSCALL) {
@@ -188,7 +186,7 @@ impl Part for Syscalls<'_> {
         show(&entries, &mut self.census, wanted, look, period, out);
         remove(&self.object.skel().maps.processes, &gone);
         if wanted.has(FS) {
-            self.show_file_systems(&entries, look, period, out)?;
+            self.show_file_systems(&entries, &newcomers, look, period, out)?;
         }
         let object = self.object.skel().object();
         self.losses.tell(object, &[(PROC_SYSCALL_LOST_TIME, "call_not_timed")], out)
@@ -209,13 +207,14 @@ impl Syscalls<'_> {
     fn show_file_systems(
         &self,
         entries: &[Entry<proc_syscalls>],
+        newcomers: &[ProcKey],
         look: &Look<'_>,
         period: u64,
         out: &mut Batch,
     ) -> io::Result<()> {
         let map = &self.object.skel().maps.file_systems;
         let living = entries.iter().filter(|entry| !entry.counts.head().ended).map(Entry::key);
-        let living: HashSet<_> = living.collect();
+        let living: HashSet<_> = living.chain(newcomers.iter().copied()).collect();
         let mut gone = Vec::new();
         for (key, counts) in snapshot::<proc_fs_key, proc_fs_calls>(map)?.entries {
             let process = ProcKey { tgid: key.tgid, start_ticks: key.start_ticks };
