@@ -8,6 +8,7 @@ use probe_kit::tracker::{self, Change, Event, Lost, Tracker};
 use rustix::event::{PollFd, PollFlags, poll};
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -312,7 +313,8 @@ fn root_nothing_is_left_after_ten_trackers() {
     assert!(descriptors() < before + 100, "{} and before {before}", descriptors());
 }
 
-/// A shell under a name of its own, in a folder that goes with this.
+/// A program with a name of its own that does what its argument says in the words of a shell, in a folder that goes
+/// with this. A script, because the shell of some guests goes by the name that it is called by.
 struct Named(std::path::PathBuf);
 
 impl Named {
@@ -320,8 +322,8 @@ impl Named {
         let folder = std::env::temp_dir().join(format!("gd-named-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
         let path = folder.join(name);
-        let _ = std::fs::remove_file(&path);
-        std::os::unix::fs::symlink("/bin/sh", &path).expect("a link");
+        std::fs::write(&path, "#!/bin/sh\neval \"$1\"\n").expect("a script");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("executable");
         Self(path)
     }
 
@@ -355,7 +357,7 @@ fn conclusions(told: &Told, pid: u32) -> Vec<String> {
 /// Runs a shell that does `script`, which prints the pid of each process that is asked about, and waits for their ends.
 fn run(tracker: &mut Tracker<'_, '_>, told: &mut Told, script: &str) -> Vec<u32> {
     // This process is the daemon by its pid: what it starts is not concluded about, what that starts is.
-    let output = command("/bin/bash").args(["-c", script]).output().expect("a shell");
+    let output = command("/bin/sh").args(["-c", script]).output().expect("a shell");
     let pids: Vec<u32> =
         String::from_utf8_lossy(&output.stdout).lines().map(|line| line.parse().expect("a pid")).collect();
     assert!(output.status.success() && !pids.is_empty(), "{output:?}");
@@ -372,11 +374,11 @@ fn root_a_process_is_listed_from_its_exec_on_by_a_name_that_is_known_and_not_by_
         let mut told = Told::new();
         let (known, other) = (known.path(), other.path());
         let script = format!(
-            "{known} -c 'echo $$; exec {other} -c :'; {other} -c 'echo $$; exec {known} -c :'; \
-             {other} -c 'echo $$; printf gd-known > /proc/$$/comm; printf x > /proc/$$/comm'; :"
+            "{known} 'echo $$; exec {other} :'; {other} 'echo $$; exec {known} :'; \
+             {other} 'echo $$; printf gd-known > /proc/$$/comm; printf x > /proc/$$/comm'; :"
         );
         let pids = run(tracker, &mut told, &script);
-        let fork = "fork bash".to_owned();
+        let fork = "fork sh".to_owned();
         let all = pids.iter().map(|pid| conclusions(&told, *pid)).collect::<Vec<_>>();
         let told_of = |words: &[&str]| {
             let words = words.iter().map(ToString::to_string);
@@ -392,14 +394,14 @@ fn root_a_process_is_listed_from_its_exec_on_by_a_name_that_is_known_and_not_by_
         let left: Vec<_> = pids.iter().map(|pid| concluded(*pid).is_none()).collect();
         assert_eq!(left, [true, false, true], "the last word");
         // Its own children are not meant.
-        let child = command(&known.to_string()).args(["-c", ":"]).spawn().expect("a shell");
+        let child = command(&known.to_string()).args([":"]).spawn().expect("a shell");
         let pid = child.id();
         let_go(child);
         hear(tracker, &mut told, |told| ended(told, pid));
         assert_eq!(conclusions(&told, pid)[1..], ["exec gd-known", "exit"]);
         // Another selection.
         maps.foresee("tcp", Some(Foresight::default())).expect("told");
-        let pids = run(tracker, &mut told, &format!("{known} -c 'echo $$'; :"));
+        let pids = run(tracker, &mut told, &format!("{known} 'echo $$'; :"));
         assert_eq!(conclusions(&told, pids[0])[1..], ["exec gd-known", "exit"]);
     });
     drop(slot);
@@ -417,10 +419,10 @@ fn root_a_child_by_fork_is_listed_with_its_parent_and_stays_so_as_far_as_the_rul
         let mut slot = with_rules(&maps, &[], looks);
         tracked_over(&maps, |tracker| {
             let mut told = Told::new();
-            let mut parent = command("/bin/bash")
-                .args(["-c", "read go; ( echo $BASHPID; exec /bin/true ); ( echo $BASHPID; printf x > /proc/$BASHPID/comm )"])
-                .spawn()
-                .expect("a shell");
+            let own = "read pid rest < /proc/self/stat; echo $pid";
+            let script =
+                format!("read go; ( {own}; exec /bin/true ); ( {own}; printf x > /proc/self/comm ); :");
+            let mut parent = command("/bin/sh").args(["-c", &script]).spawn().expect("a shell");
             let key = ProcKey { tgid: parent.id(), start_ticks: 0 };
             slot.apply(&Scope::Only(Arc::new([key].into()))).expect("applied");
             writeln!(parent.stdin.as_mut().expect("piped"), "go").expect("told");
@@ -430,7 +432,7 @@ fn root_a_child_by_fork_is_listed_with_its_parent_and_stays_so_as_far_as_the_rul
             hear(tracker, &mut told, |told| pids.iter().all(|pid| ended(told, *pid)));
             let all: Vec<_> = pids.iter().map(|pid| conclusions(&told, *pid)).collect();
             let words =
-                |what: &str| vec![format!("fork bash{child}"), format!("{what}{after_exec}"), "exit".into()];
+                |what: &str| vec![format!("fork sh{child}"), format!("{what}{after_exec}"), "exit".into()];
             assert_eq!(all, [words("exec true"), words("comm x")], "{looks:?}");
         });
     }
@@ -446,7 +448,7 @@ fn root_a_pid_that_is_used_again_has_nothing_of_what_was_concluded_before() {
         // Others of the machine may take the pid first.
         let again = (0..100).find_map(|_| {
             let known = known.path();
-            let pids = run(tracker, &mut told, &format!("{known} -c 'echo $$'; :"));
+            let pids = run(tracker, &mut told, &format!("{known} 'echo $$'; :"));
             assert!(!maps.concluded(pids[0]).expect("read").is_none());
             std::fs::write("/proc/sys/kernel/ns_last_pid", (pids[0] - 1).to_string()).expect("as root");
             let child = shell("true");
