@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// Set for a process that connects: the address at which it does, a second of it on standard output for each line
@@ -240,6 +241,8 @@ fn ends(length: Length, report: &mut Report) {
         });
         order["cmd"] = json!({"probe": ["tcp_stats", "tcp_srtt"]});
         daemon.put("tcp", &order.to_string());
+        // The pass that follows a change of the scope, after which no listener is taken for one in scope that was.
+        sleep(Duration::from_secs(1));
         let round = |_| {
             let before = run_times(&daemon);
             for _ in 0..ENDS / 2 {

@@ -257,7 +257,8 @@ static __always_inline int listener_in_scope(struct sock *sk, int hash)
 	known = bpf_map_lookup_elem(&listeners, &key);
 	if (!known)
 		return 0;
-	return (known->scoped && known->scoped + 1 >= pass) || gopher_in_scope(known->tgid);
+	/* A pass sees every listener in scope: one that the last whole pass did not is not any more. */
+	return (known->scoped && known->scoped >= settled) || gopher_in_scope(known->tgid);
 }
 
 static __always_inline uint8_t role_by_port(struct sock *sk, int hash)
