@@ -120,10 +120,10 @@ fn scope(c: &mut Criterion) {
 fn tracked(c: &mut Criterion) {
     let mut shell = sleepers();
     let maps = ScopeMaps::shared().expect("maps: run as root");
-    let mut slot = maps.slot().expect("a place");
+    let mut slot = maps.slot("test").expect("a place");
     let (told, heard) = channel();
     // As a probe does it, without the way through the manager.
-    let follows = Mutex::new(maps.slot().expect("a place"));
+    let follows = Mutex::new(maps.slot("test").expect("a place"));
     let on_change = Box::new(move |_: &'static str, resolved: Resolved| {
         follows.lock().expect("one thread").apply(&resolved.scope).expect("applied");
         drop(told.send((Instant::now(), resolved.scope)));

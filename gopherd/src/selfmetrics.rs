@@ -54,6 +54,7 @@ pub struct SelfMetrics {
     scope_missed: IntGauge,
     tracker_events: IntCounter,
     reconciles: IntCounter,
+    names_left_out: IntGauge,
     series: IntGaugeVec,
     series_limited: IntCounterVec,
     scrape_duration: Histogram,
@@ -151,6 +152,13 @@ impl SelfMetrics {
                     "Looks at all of /proc because the process tracker had lost something.",
                 ),
             )?,
+            names_left_out: register(
+                &registry,
+                IntGauge::new(
+                    "gopherd_scope_names_left_out",
+                    "Names that the kernel has no room for: their processes are in scope a moment after their exec.",
+                ),
+            )?,
             series: gauges("gopherd_series", "Series that are shown now.", &["probe"])?,
             series_limited: counters(
                 "gopherd_series_limited_total",
@@ -236,6 +244,8 @@ impl SelfMetrics {
         raise(&self.reconciles, counts.reconciles);
         self.set_lost("tracker", "scope", "ring_full", counts.lost.ring_full);
         self.set_lost("tracker", "scope", "skipped", counts.lost.skipped);
+        self.set_lost("tracker", "scope", "early_displaced", counts.lost.early);
+        self.names_left_out.set(gauge(usize::try_from(counts.names_left_out).unwrap_or(usize::MAX)));
     }
 
     /// So many were lost by now, counted elsewhere; `reason` is a short constant.
@@ -446,8 +456,8 @@ mod tests {
         metrics.set_probe_state(FEATURE, "running", &["stopped", "running"]);
         metrics.set_restarts(FEATURE, 1);
         metrics.set_scope_targets(FEATURE, "process", 12);
-        let lost = probe_kit::tracker::Lost { ring_full: 5, skipped: 0 };
-        metrics.set_tracker(TrackerCounts { events: 70, lost, reconciles: 2 });
+        let lost = probe_kit::tracker::Lost { ring_full: 5, skipped: 0, early: 6 };
+        metrics.set_tracker(TrackerCounts { events: 70, lost, reconciles: 2, names_left_out: 8 });
         metrics.set_queue("pipeline", 1, 256);
         let counts = Counts::default();
         counts.refused(Listener::Rest, Reason::Rate);
@@ -482,6 +492,8 @@ mod tests {
                 ("gopherd_tracker_events_total", &[], 70.0),
                 ("gopherd_scope_reconciles_total", &[], 2.0),
                 ("gopherd_lost_total", &[("stage", "tracker"), ("reason", "ring_full")], 5.0),
+                ("gopherd_lost_total", &[("stage", "tracker"), ("reason", "early_displaced")], 6.0),
+                ("gopherd_scope_names_left_out", &[], 8.0),
                 ("gopherd_queue_capacity", &[("queue", "pipeline")], 256.0),
                 ("gopherd_series", &[("probe", FEATURE)], 5.0),
                 ("gopherd_series_limited_total", &[("probe", FEATURE)], 3.0),

@@ -25,6 +25,37 @@ enum gopher_scope_mode {
 /* Processes that can be in some scope at a time; what does not fit is counted by the daemon. */
 #define GOPHER_SCOPE_PROCESSES 32768
 
+/*
+ * Processes that the tracker has listed and the daemon has not decided about yet: a place for each tgid by
+ * its last bits, so a power of two.
+ */
+#define GOPHER_EARLY_PROCESSES 32768
+
+/* Names of which it is known that some feature lists every process that has one. */
+#define GOPHER_NAMES 4096
+
+/*
+ * gopher_early: features that list the process, by the tracker's word. It holds for some seconds, within
+ * which the daemon has decided, so nothing has to be deleted.
+ */
+struct gopher_early_entry {
+	uint64_t features;
+	uint64_t since; /* by the monotonic clock, nanoseconds */
+	uint32_t tgid;
+	uint32_t zero;
+};
+
+/* gopher_rules: what the tracker may conclude without the daemon. Features are bits as in gopher_scope. */
+struct gopher_rules {
+	uint64_t by_name; /* features that look at names and arguments alone */
+	uint64_t by_place; /* at cgroups alone */
+	uint64_t by_both; /* at both, and at nothing else */
+	uint64_t early_from; /* what was concluded before this does not count */
+	uint64_t any; /* there is something to conclude */
+	uint32_t own; /* the daemon: neither it nor its children are meant by such rules */
+	uint32_t zero;
+};
+
 /* gopher_lost: what was lost, by index. An object's own reasons begin at GOPHER_LOST_OWN. */
 enum gopher_lost_reason {
 	GOPHER_LOST_RING = 0, /* the ring was full */

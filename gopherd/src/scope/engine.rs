@@ -23,6 +23,7 @@ use super::tracking::{Attach, Feed, Told, TrackerCounts, TrackerState};
 use super::watch::{Effect, UserLabel, Watch, Watched};
 use crate::containers::{ContainerId, News, Registry};
 use crate::feature::Selection;
+use crate::vital;
 use arc_swap::ArcSwap;
 use hashbrown::{HashMap, HashSet};
 use probe_core::{Capability, ContainerKey, ProcKey, Resolved};
@@ -108,9 +109,7 @@ impl ScopeEngine {
             thread: Mutex::new(None),
         }));
         let shared = Arc::clone(&engine.0);
-        let thread = std::thread::Builder::new()
-            .name("scope".into())
-            .spawn(move || shared.run(interval, &attach, &on_change))?;
+        let thread = vital::spawn("scope", move || shared.run(interval, &attach, &on_change))?;
         *engine.0.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         let heard = Arc::downgrade(&engine.0);
         engine.0.registry.on_news(Box::new(move |news: News| {
@@ -294,7 +293,8 @@ impl Shared {
                     self.refuse(rounds, vec![format!("its events cannot be read: {error}")]);
                     return Next::Detach;
                 }
-                self.heed(&events);
+                self.heed(&events, feed);
+                self.foresee(feed);
             }
             let work = self.work();
             if work.stop {
@@ -347,13 +347,35 @@ impl Shared {
         tracked
     }
 
-    /// Takes in what the tracker told, and lets others have the lock in between.
-    fn heed(&self, events: &[Event]) {
+    /// Takes in what the tracker told, and lets others have the lock in between. What the kernel concluded otherwise
+    /// is put right; of a process that has ended it stays until its sockets are closed.
+    fn heed(&self, events: &[Event], feed: &mut dyn Feed) {
         self.told.count_events(events.len());
         for events in events.chunks(AT_ONCE) {
             let mut work = self.work();
             let effects = work.watch.track(events);
             self.take(&mut work, &effects);
+            let concluded = events.iter().filter(|event| !event.early.is_none());
+            let decided: Vec<_> = concluded
+                .filter_map(|event| work.watch.listing(event.process).map(|listed| (event, listed)))
+                .collect();
+            drop(work);
+            for (event, listed) in decided {
+                if let Err(error) = feed.refute(event, &listed) {
+                    tracing::debug!(%error, "what the kernel concluded stands until it is too old");
+                }
+            }
+        }
+    }
+
+    /// Tells the kernel what it does not know of selections yet.
+    fn foresee(&self, feed: &mut dyn Feed) {
+        let news = self.work().watch.foresights();
+        for (feature, foresight) in news {
+            match feed.foresee(feature, foresight) {
+                Ok(left_out) => self.told.set_names_left_out(left_out),
+                Err(error) => tracing::debug!(%error, feature, "the kernel concludes nothing"),
+            }
         }
     }
 

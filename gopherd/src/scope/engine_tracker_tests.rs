@@ -4,6 +4,7 @@
 use super::*;
 use crate::feature::ProcName;
 use crate::scope::fake::{container_id, ids};
+use probe_kit::bpf::{Early, Foresight, Looks, name};
 use probe_kit::tracker::Change;
 use rustix::event::{EventfdFlags, eventfd};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -18,6 +19,10 @@ struct Said {
     /// Why it cannot be attached.
     missing: Mutex<Vec<String>>,
     lacks: Vec<String>,
+    /// What the kernel was told of "tcp".
+    foreseen: Mutex<Option<Foresight>>,
+    /// What was said to be right of what the kernel concluded.
+    right: Mutex<Vec<(u32, Vec<&'static str>)>>,
 }
 
 /// The tracker as a test has it.
@@ -34,6 +39,8 @@ impl Fed {
             attaches: AtomicUsize::new(0),
             missing: Mutex::default(),
             lacks: lacks.iter().map(ToString::to_string).collect(),
+            foreseen: Mutex::default(),
+            right: Mutex::default(),
         }))
     }
 
@@ -53,7 +60,11 @@ impl Fed {
     }
 
     fn tell(&self, process: ProcKey, changes: impl IntoIterator<Item = Change>) {
-        let events = changes.into_iter().map(|change| Event { process, change });
+        self.tell_early(process, changes, Early::default());
+    }
+
+    fn tell_early(&self, process: ProcKey, changes: impl IntoIterator<Item = Change>, early: Early) {
+        let events = changes.into_iter().map(|change| Event { process, change, early });
         self.0.events.lock().expect("not poisoned").extend(events);
         rustix::io::write(&self.0.bell, &1u64.to_ne_bytes()).expect("rung");
     }
@@ -84,6 +95,18 @@ impl Feed for Fed {
 
     fn lacks(&self) -> &[String] {
         &self.0.lacks
+    }
+
+    fn foresee(&mut self, feature: &'static str, foresight: Option<Foresight>) -> io::Result<usize> {
+        if feature == "tcp" {
+            *self.0.foreseen.lock().expect("not poisoned") = foresight;
+        }
+        Ok(3)
+    }
+
+    fn refute(&mut self, event: &Event, listed: &[&'static str]) -> io::Result<()> {
+        self.0.right.lock().expect("not poisoned").push((event.process.tgid, listed.to_vec()));
+        Ok(())
     }
 }
 
@@ -318,4 +341,32 @@ fn what_a_tracker_does_not_tell_is_scanned_for() {
     let state = at.engine.tracker();
     assert!(matches!(&state, TrackerState::Attached(lacks) if lacks.len() == 1), "{state:?}");
     at.engine.shutdown();
+}
+
+#[test]
+fn the_kernel_is_told_of_a_selection_and_what_it_concluded_is_put_right_for_those_that_live() {
+    let at = Tracked::start(NEVER, Fed::new(&[]), &redis());
+    let names = || {
+        let foreseen = at.fed.0.foreseen.lock().expect("not poisoned").clone();
+        foreseen.map(|foresight| (foresight.looks, foresight.names.len()))
+    };
+    // `redis` stands in the expression.
+    at.until(|_| names() == Some((Looks::Name, 1)));
+    let early = Early::in_some();
+    at.fed.tell_early(key(7), [exec("redis-server")], early);
+    assert_eq!(at.next(), only(&[key(7)]));
+    at.until(|_| names() == Some((Looks::Name, 2)));
+    at.fed.tell_early(key(8), [exec("sh")], early);
+    at.fed.tell_early(key(9), [exec("redis-cli"), Change::Exit], early);
+    // Learnt of a process that nobody was told of.
+    at.until(|_| names() == Some((Looks::Name, 3)));
+    let right = at.fed.0.right.lock().expect("not poisoned").clone();
+    assert_eq!(right, [(7, vec!["tcp"]), (8, vec![])], "and nothing of what has ended");
+    assert_eq!(at.engine.tracker_counts().names_left_out, 3);
+    assert!(name("redis-cli").is_some_and(|name| {
+        let foreseen = at.fed.0.foreseen.lock().expect("not poisoned");
+        foreseen.as_ref().is_some_and(|foresight| foresight.names.contains(&name))
+    }));
+    at.engine.set("tcp", &comms(Mode::Include, &["^[n]ginx$"]), false);
+    at.until(|_| names() == Some((Looks::Name, 0)));
 }

@@ -18,6 +18,7 @@ mod explain;
 mod facts;
 #[cfg(test)]
 mod fake;
+mod foresight;
 mod pace;
 mod rules;
 mod table;

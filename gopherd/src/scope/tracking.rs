@@ -3,7 +3,7 @@
 
 use crate::readiness::Readiness;
 use probe_core::{Capability, Env};
-use probe_kit::bpf::{LoadError, ScopeMaps};
+use probe_kit::bpf::{Foresight, LoadError, ScopeMaps};
 use probe_kit::kernel::kernel;
 use probe_kit::privilege::lacking;
 use probe_kit::tracker::{self, Event, Lost, Tracker};
@@ -23,6 +23,11 @@ pub trait Feed {
     fn lost(&self) -> io::Result<Lost>;
     /// What it does not tell here, a sentence each.
     fn lacks(&self) -> &[String];
+    /// From here on the kernel knows this of the selection of `feature`; nothing with `None`. Returns the names, of
+    /// all features, that it has no room for.
+    fn foresee(&mut self, feature: &'static str, foresight: Option<Foresight>) -> io::Result<usize>;
+    /// Of what the kernel concluded with `event` only this is right: that these features list the process.
+    fn refute(&mut self, event: &Event, listed: &[&'static str]) -> io::Result<()>;
 }
 
 impl Feed for Tracker<'_, '_> {
@@ -40,6 +45,14 @@ impl Feed for Tracker<'_, '_> {
 
     fn lacks(&self) -> &[String] {
         Tracker::lacks(self)
+    }
+
+    fn foresee(&mut self, feature: &'static str, foresight: Option<Foresight>) -> io::Result<usize> {
+        self.scope().foresee(feature, foresight)
+    }
+
+    fn refute(&mut self, event: &Event, listed: &[&'static str]) -> io::Result<()> {
+        self.scope().refute(event.process.tgid, event.early, listed)
     }
 }
 
@@ -68,6 +81,8 @@ pub struct TrackerCounts {
     pub lost: Lost,
     /// Looks at all of /proc because something was lost.
     pub reconciles: u64,
+    /// Names that the kernel has no room for now: their processes are in scope once the engine has heard of them.
+    pub names_left_out: u64,
 }
 
 /// State and counts, for whoever shows them.
@@ -77,7 +92,9 @@ pub(super) struct Told {
     events: AtomicU64,
     ring_full: AtomicU64,
     skipped: AtomicU64,
+    early: AtomicU64,
     reconciles: AtomicU64,
+    names_left_out: AtomicU64,
 }
 
 impl Told {
@@ -92,8 +109,13 @@ impl Told {
     pub(super) fn counts(&self) -> TrackerCounts {
         TrackerCounts {
             events: self.events.load(Relaxed),
-            lost: Lost { ring_full: self.ring_full.load(Relaxed), skipped: self.skipped.load(Relaxed) },
+            lost: Lost {
+                ring_full: self.ring_full.load(Relaxed),
+                skipped: self.skipped.load(Relaxed),
+                early: self.early.load(Relaxed),
+            },
             reconciles: self.reconciles.load(Relaxed),
+            names_left_out: self.names_left_out.load(Relaxed),
         }
     }
 
@@ -101,11 +123,16 @@ impl Told {
         self.events.fetch_add(events as u64, Relaxed);
     }
 
-    /// Takes note of what a tracker has lost by now that had lost `before`; whether that is more.
+    pub(super) fn set_names_left_out(&self, names: usize) {
+        self.names_left_out.store(names as u64, Relaxed);
+    }
+
+    /// Takes note of what a tracker has lost by now that had lost `before`; whether events are among what is more.
     pub(super) fn count_lost(&self, before: Lost, now: Lost) -> bool {
         self.ring_full.fetch_add(now.ring_full.saturating_sub(before.ring_full), Relaxed);
         self.skipped.fetch_add(now.skipped.saturating_sub(before.skipped), Relaxed);
-        let grown = now != before;
+        self.early.fetch_add(now.early.saturating_sub(before.early), Relaxed);
+        let grown = (now.ring_full, now.skipped) != (before.ring_full, before.skipped);
         self.reconciles.fetch_add(u64::from(grown), Relaxed);
         grown
     }
@@ -199,13 +226,16 @@ mod tests {
     #[test]
     fn losses_of_one_tracker_after_the_other_add_up() {
         let told = Told::default();
-        let lost = |ring_full, skipped| Lost { ring_full, skipped };
+        let lost = |ring_full, skipped| Lost { ring_full, skipped, early: 0 };
         assert!(!told.count_lost(lost(0, 0), lost(0, 0)));
         assert!(told.count_lost(lost(0, 0), lost(3, 1)));
         assert!(!told.count_lost(lost(3, 1), lost(3, 1)));
+        let early = Lost { early: 4, ..lost(3, 1) };
+        assert!(!told.count_lost(lost(3, 1), early), "no event");
+        assert_eq!(told.counts().lost, early);
         // A new one begins at 0.
         assert!(told.count_lost(lost(0, 0), lost(2, 0)));
         let counts = told.counts();
-        assert_eq!((counts.lost, counts.reconciles), (lost(5, 1), 2));
+        assert_eq!((counts.lost, counts.reconciles), (Lost { early: 4, ..lost(5, 1) }, 2));
     }
 }

@@ -3,15 +3,17 @@
 //! rules cost nothing while nothing happens.
 
 use super::bell::Heard;
-use super::facts::ProcFacts;
+use super::facts::{ProcFacts, shown};
+use super::foresight::Foresights;
 use super::rules::{self, Rule};
 use super::table::{Delta, Depth, Listing, Table, Want};
 use crate::containers::{ContainerId, Registry};
 use crate::feature::Selection;
 use hashbrown::{HashMap, HashSet};
 use probe_core::{Capability, ContainerKey, ContainerTarget, Label, ProcKey, Resolved};
+use probe_kit::bpf::Foresight;
 use probe_kit::privilege::raise;
-use probe_kit::tracker::Event;
+use probe_kit::tracker::{Change, Event};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -211,6 +213,7 @@ pub(super) struct Watch {
     registry: Registry,
     own: Option<u32>,
     features: BTreeMap<&'static str, Watched>,
+    foresights: Foresights,
     /// The last scan failed, so the next failure is no news.
     failing: bool,
     /// The process tracker tells everything that happens, and the table has seen what there was before.
@@ -224,7 +227,8 @@ impl Watch {
     /// Nothing watched yet, over the /proc at `root`; the daemon's pid there is `own`.
     pub(super) fn new(root: &Path, registry: Registry, own: Option<u32>) -> Self {
         let table = Table::new(root, registry.clone());
-        Self { table, registry, own, features: BTreeMap::new(), failing: false, tracked: false }
+        let (features, foresights) = (BTreeMap::new(), Foresights::default());
+        Self { table, registry, own, features, foresights, failing: false, tracked: false }
     }
 
     /// What is known about a feature.
@@ -258,6 +262,7 @@ impl Watch {
     ) -> Effects {
         let watched = Watched::new(selection, wants_containers);
         let needs_look = watched.want().listing != Listing::Nothing;
+        self.foresights.set(feature, &watched.selection);
         self.features.insert(feature, watched);
         let mut effects = Vec::new();
         if needs_look || !self.needs_scans() {
@@ -273,12 +278,14 @@ impl Watch {
         if let Some(watched) = self.features.get_mut(feature) {
             watched.match_all(host);
         }
+        self.table.iter().for_each(|facts| self.foresights.learn(&facts.comm));
         effects
     }
 
     /// Forgets `feature`; with the last one that needs them the processes are forgotten too.
-    pub(super) fn remove(&mut self, feature: &str) {
+    pub(super) fn remove(&mut self, feature: &'static str) {
         self.features.remove(feature);
+        self.foresights.remove(feature);
         if !self.needs_scans() {
             self.scan(Depth::Due);
         }
@@ -316,10 +323,27 @@ impl Watch {
         let _raised = (want.cmdline || want.place).then(|| raise(&[Capability::SysPtrace]));
         let mut delta = Delta::default();
         for event in events {
+            // Also of those that have ended by now: the next of that name is the kernel's.
+            if let Change::Exec { comm, .. } | Change::Fork { comm, .. } | Change::Comm(comm) = &event.change
+            {
+                self.foresights.learn(&shown(comm.clone()));
+            }
             let lingers = self.features.values().any(|watched| watched.hits.contains_key(&event.process));
             self.table.track(event, lingers, &want, &mut delta);
         }
         self.apply(&delta)
+    }
+
+    /// The features that list a process that lives; `None` if it is not known, or has ended.
+    pub(super) fn listing(&self, process: ProcKey) -> Option<Vec<&'static str>> {
+        self.table.get(process.tgid).filter(|facts| facts.key == process)?;
+        let listing = self.features.iter().filter(|(_, watched)| watched.hits.contains_key(&process));
+        Some(listing.map(|(name, _)| *name).collect())
+    }
+
+    /// What the kernel is to know of selections otherwise than before.
+    pub(super) fn foresights(&mut self) -> Vec<(&'static str, Option<Foresight>)> {
+        self.foresights.news()
     }
 
     /// Looks at everything, because events were lost or there were none before. With `tracked` nothing is lost
@@ -329,9 +353,10 @@ impl Watch {
         self.scan(Depth::Everything)
     }
 
-    /// Nobody tells what happens any more.
+    /// Nobody tells what happens any more, nor knows anything.
     pub(super) fn untracked(&mut self) {
         self.tracked = false;
+        self.foresights.forgotten();
     }
 
     /// What is due between two scans while the tracker tells everything.
@@ -367,6 +392,9 @@ impl Watch {
     }
 
     fn apply(&mut self, delta: &Delta) -> Effects {
+        for facts in delta.changed.iter().filter_map(|pid| self.table.get(*pid)) {
+            self.foresights.learn(&facts.comm);
+        }
         let host = Host { table: &self.table, registry: &self.registry, own: self.own };
         let effects = self.features.iter_mut().map(|(name, watched)| (*name, watched.apply(delta, host)));
         effects.filter(|(_, effect)| effect.hits).collect()

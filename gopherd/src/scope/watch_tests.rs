@@ -8,6 +8,7 @@ use crate::scope::facts::Reader;
 use crate::scope::fake::{Fake, FakeProc, comms, container_id, ids, known, name};
 use crate::scope::table::{LINGERS, TURNS};
 use probe_core::{ProcSet, Scope};
+use probe_kit::bpf::Early;
 use probe_kit::tracker::Change;
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, prop_oneof};
@@ -380,7 +381,7 @@ fn perform(step: &Step, proc: &FakeProc, registry: &Registry) {
 /// What the process tracker tells when `step` is done to the host as it is.
 fn told_of(step: &Step, proc: &FakeProc) -> Vec<Event> {
     let has = |pid: u32| Reader::new(&proc.root()).stat(pid).ok().map(|facts| facts.key);
-    let event = |process, change| Event { process, change };
+    let event = |process, change| Event { process, change, early: Early::default() };
     match step {
         Step::Put(pid, comm, start) => {
             let process = ProcKey { tgid: *pid, start_ticks: *start };
@@ -499,7 +500,8 @@ fn a_process_that_no_scope_has_leaves_with_its_end_and_one_that_a_scope_has_a_wh
     let mut watch = Watch::new(&proc.root(), Registry::default(), None);
     watch.set("tcp", &comms(Mode::Include, &["^redis$"]), false);
     watch.reconcile(true);
-    let event = |tgid, change| Event { process: ProcKey { tgid, start_ticks: 1 }, change };
+    let event =
+        |tgid, change| Event { process: ProcKey { tgid, start_ticks: 1 }, change, early: Early::default() };
     let exec = |comm: &str| Change::Exec { comm: comm.into(), ppid: 1, image: [1; 3] };
     watch.track(&[event(10, exec("redis")), event(11, exec("sh"))]);
     watch.track(&[event(10, Change::Exit), event(11, Change::Exit)]);

@@ -151,7 +151,7 @@ fn start_ticks(pid: u32) -> u64 {
 #[test]
 fn root_an_exec_is_counted_and_told_when_it_is_in_scope_and_only_then() {
     let maps = ScopeMaps::new().expect("maps");
-    let mut slot = maps.slot().expect("a slot");
+    let mut slot = maps.slot("test").expect("a slot");
     let mut storage = Storage::new();
     let mut bpf = load(JOBS, &maps, slot.number(), &mut storage);
     assert_eq!(bpf.apply(&names(&["exec"])), Outcome::all(&names(&["exec"])));
@@ -187,7 +187,7 @@ fn root_an_exec_is_counted_and_told_when_it_is_in_scope_and_only_then() {
 #[test]
 fn root_a_full_ring_counts_what_it_loses_and_told_plus_lost_is_all() {
     let maps = ScopeMaps::new().expect("maps");
-    let mut slot = maps.slot().expect("a slot");
+    let mut slot = maps.slot("test").expect("a slot");
     slot.apply(&Scope::All).expect("applied");
     let mut storage = Storage::new();
     let mut bpf = load(JOBS, &maps, slot.number(), &mut storage);
@@ -330,7 +330,7 @@ fn root_a_program_that_is_refused_is_found_left_out_and_named() {
 #[test]
 fn root_links_come_and_go_with_their_sub_probes_and_counts_stay() {
     let maps = ScopeMaps::new().expect("maps");
-    let mut slot = maps.slot().expect("a slot");
+    let mut slot = maps.slot("test").expect("a slot");
     slot.apply(&Scope::All).expect("applied");
     let mut storage = Storage::new();
     let mut bpf = load(JOBS, &maps, slot.number(), &mut storage);

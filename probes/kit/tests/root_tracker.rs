@@ -1,16 +1,17 @@
 //! The process tracker against this kernel, as root: what it tells of processes that these tests start, beside
 //! what the kernel counts itself. Other programs of the machine go on meanwhile and are told of too.
 
-use probe_core::{Env, ProcKey};
-use probe_kit::bpf::ScopeMaps;
+use probe_core::{Env, ProcKey, Scope};
+use probe_kit::bpf::{Foresight, Looks, ScopeMaps, ScopeSlot, name};
 use probe_kit::kernel::Kernel;
 use probe_kit::tracker::{self, Change, Event, Lost, Tracker};
 use rustix::event::{PollFd, PollFlags, poll};
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 /// What is told of each process.
@@ -21,11 +22,15 @@ static TURN: Mutex<()> = Mutex::new(());
 
 /// Attaches the tracker for `body`.
 fn tracked<R>(body: impl FnOnce(&mut Tracker<'_, '_>) -> R) -> R {
+    tracked_over(&ScopeMaps::new().expect("maps"), body)
+}
+
+/// The same over these maps.
+fn tracked_over<R>(maps: &ScopeMaps, body: impl FnOnce(&mut Tracker<'_, '_>) -> R) -> R {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let maps = ScopeMaps::new().expect("maps");
     let kernel = Kernel::new(Env::default(), None);
     assert_eq!(tracker::missing(&kernel), Vec::<String>::new());
-    tracker::track(&kernel, &maps, |tracker| {
+    tracker::track(&kernel, maps, |tracker| {
         assert_eq!(tracker.lacks(), Vec::<String>::new());
         body(tracker)
     })
@@ -278,7 +283,7 @@ fn root_of_a_storm_of_short_processes_each_is_told_in_order_and_the_kernel_has_c
 #[test]
 fn root_a_ring_that_nobody_drains_counts_what_it_loses_and_told_plus_lost_is_all() {
     tracked(|tracker| {
-        // Names cost least; a record has 80 bytes, so more than fit.
+        // Names cost least; a record has 96 bytes, so more than fit.
         let mut child = shell("i=0; while [ $i -lt 14000 ]; do echo $i > /proc/$$/comm; i=$((i+1)); done");
         drop(child.stdin.take());
         child.wait().expect("ended");
@@ -306,4 +311,155 @@ fn root_nothing_is_left_after_ten_trackers() {
     (0..10).for_each(|_| tracked(|_| ()));
     // Other tests of this program have some open meanwhile; a tracker has more than fifteen.
     assert!(descriptors() < before + 100, "{} and before {before}", descriptors());
+}
+
+/// A program with a name of its own that does what its argument says in the words of a shell, in a folder that goes
+/// with this. A script, because the shell of some guests goes by the name that it is called by.
+struct Named(std::path::PathBuf);
+
+impl Named {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("gd-named-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let path = folder.join(name);
+        std::fs::write(&path, "#!/bin/sh\neval \"$1\"\n").expect("a script");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("executable");
+        Self(path)
+    }
+
+    fn path(&self) -> std::path::Display<'_> {
+        self.0.display()
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(self.0.parent().expect("in a folder"));
+    }
+}
+
+/// A whitelist of no process, with these rules.
+fn with_rules(maps: &Arc<ScopeMaps>, names: &[&str], looks: Looks) -> ScopeSlot {
+    let names = names.iter().filter_map(|text| name(text)).collect();
+    maps.foresee("tcp", Some(Foresight { excludes: false, names, looks })).expect("told");
+    let mut slot = maps.slot("tcp").expect("a slot");
+    slot.apply(&Scope::Only(Arc::default())).expect("applied");
+    slot
+}
+
+/// What was concluded with each event: `exec b: listed` or `exec b`.
+fn conclusions(told: &Told, pid: u32) -> Vec<String> {
+    let listed = |event: &Event| if event.early.is_none() { "" } else { ": listed" };
+    let events = told.get(&pid).into_iter().flatten();
+    words(told, pid).into_iter().zip(events).map(|(word, event)| format!("{word}{}", listed(event))).collect()
+}
+
+/// Runs a shell that does `script`, which prints the pid of each process that is asked about, and waits for their ends.
+fn run(tracker: &mut Tracker<'_, '_>, told: &mut Told, script: &str) -> Vec<u32> {
+    // This process is the daemon by its pid: what it starts is not concluded about, what that starts is.
+    let output = command("/bin/sh").args(["-c", script]).output().expect("a shell");
+    let pids: Vec<u32> =
+        String::from_utf8_lossy(&output.stdout).lines().map(|line| line.parse().expect("a pid")).collect();
+    assert!(output.status.success() && !pids.is_empty(), "{output:?}");
+    hear(tracker, told, |told| pids.iter().all(|pid| ended(told, *pid)));
+    pids
+}
+
+#[test]
+fn root_a_process_is_listed_from_its_exec_on_by_a_name_that_is_known_and_not_by_another() {
+    let maps = ScopeMaps::new().expect("maps");
+    let [known, other] = ["gd-known", "gd-other"].map(Named::new);
+    let slot = with_rules(&maps, &["gd-known"], Looks::Name);
+    tracked_over(&maps, |tracker| {
+        let mut told = Told::new();
+        let (known, other) = (known.path(), other.path());
+        let script = format!(
+            "{known} 'echo $$; exec {other} :'; {other} 'echo $$; exec {known} :'; \
+             {other} 'echo $$; printf gd-known > /proc/$$/comm; printf x > /proc/$$/comm'; :"
+        );
+        let pids = run(tracker, &mut told, &script);
+        let fork = "fork sh".to_owned();
+        let all = pids.iter().map(|pid| conclusions(&told, *pid)).collect::<Vec<_>>();
+        let told_of = |words: &[&str]| {
+            let words = words.iter().map(ToString::to_string);
+            std::iter::once(fork.clone()).chain(words).collect::<Vec<_>>()
+        };
+        let expected = [
+            told_of(&["exec gd-known: listed", "exec gd-other", "exit"]),
+            told_of(&["exec gd-other", "exec gd-known: listed", "exit"]),
+            told_of(&["exec gd-other", "comm gd-known: listed", "comm x", "exit"]),
+        ];
+        assert_eq!(all, expected);
+        let concluded = |pid: u32| maps.concluded(pid).expect("read");
+        let left: Vec<_> = pids.iter().map(|pid| concluded(*pid).is_none()).collect();
+        assert_eq!(left, [true, false, true], "the last word");
+        // Its own children are not meant.
+        let child = command(&known.to_string()).args([":"]).spawn().expect("a shell");
+        let pid = child.id();
+        let_go(child);
+        hear(tracker, &mut told, |told| ended(told, pid));
+        assert_eq!(conclusions(&told, pid)[1..], ["exec gd-known", "exit"]);
+        // Another selection.
+        maps.foresee("tcp", Some(Foresight::default())).expect("told");
+        let pids = run(tracker, &mut told, &format!("{known} 'echo $$'; :"));
+        assert_eq!(conclusions(&told, pids[0])[1..], ["exec gd-known", "exit"]);
+    });
+    drop(slot);
+}
+
+#[test]
+fn root_a_child_by_fork_is_listed_with_its_parent_and_stays_so_as_far_as_the_rules_see() {
+    for (looks, child, after_exec) in [
+        (Looks::Name, ": listed", ""),
+        (Looks::Both, ": listed", ""),
+        (Looks::Place, ": listed", ": listed"),
+        (Looks::Else, "", ""),
+    ] {
+        let maps = ScopeMaps::new().expect("maps");
+        let mut slot = with_rules(&maps, &[], looks);
+        tracked_over(&maps, |tracker| {
+            let mut told = Told::new();
+            let own = "read pid rest < /proc/self/stat; echo $pid";
+            let script =
+                format!("read go; ( {own}; exec /bin/true ); ( {own}; printf x > /proc/self/comm ); :");
+            let mut parent = command("/bin/sh").args(["-c", &script]).spawn().expect("a shell");
+            let key = ProcKey { tgid: parent.id(), start_ticks: 0 };
+            slot.apply(&Scope::Only(Arc::new([key].into()))).expect("applied");
+            writeln!(parent.stdin.as_mut().expect("piped"), "go").expect("told");
+            let output = parent.wait_with_output().expect("ended");
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let pids: Vec<u32> = text.lines().map(|line| line.parse().expect("a pid")).collect();
+            hear(tracker, &mut told, |told| pids.iter().all(|pid| ended(told, *pid)));
+            let all: Vec<_> = pids.iter().map(|pid| conclusions(&told, *pid)).collect();
+            let words =
+                |what: &str| vec![format!("fork sh{child}"), format!("{what}{after_exec}"), "exit".into()];
+            assert_eq!(all, [words("exec true"), words("comm x")], "{looks:?}");
+        });
+    }
+}
+
+#[test]
+fn root_a_pid_that_is_used_again_has_nothing_of_what_was_concluded_before() {
+    let maps = ScopeMaps::new().expect("maps");
+    let known = Named::new("gd-reused");
+    let _slot = with_rules(&maps, &["gd-reused"], Looks::Name);
+    tracked_over(&maps, |tracker| {
+        let mut told = Told::new();
+        // Others of the machine may take the pid first.
+        let again = (0..100).find_map(|_| {
+            let known = known.path();
+            let pids = run(tracker, &mut told, &format!("{known} 'echo $$'; :"));
+            assert!(!maps.concluded(pids[0]).expect("read").is_none());
+            std::fs::write("/proc/sys/kernel/ns_last_pid", (pids[0] - 1).to_string()).expect("as root");
+            let child = shell("true");
+            let (pid, same) = (child.id(), child.id() == pids[0]);
+            let_go(child);
+            same.then_some(pid)
+        });
+        let pid = again.expect("the pid again");
+        hear(tracker, &mut told, |told| {
+            told[&pid].iter().filter(|event| event.change == Change::Exit).count() > 1
+        });
+        assert!(maps.concluded(pid).expect("read").is_none());
+    });
 }

@@ -95,14 +95,14 @@ fn changes(length: Length, report: &mut Report) {
     report.limited("tcp: memory of its maps", "MB", 8.0, vec![map_memory(daemon.pid())]);
 }
 
-/// Memory of the maps that a process has, each once, in MB; without the two that all probes share.
+/// Memory of the maps that a process has, each once, in MB; without the large ones that all probes share.
 fn map_memory(pid: u32) -> f64 {
     let mut maps = std::collections::BTreeMap::new();
     for entry in std::fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("descriptors") {
         let Ok(text) = std::fs::read_to_string(entry.expect("an entry").path()) else { continue };
         let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
         let (Some(id), Some(bytes)) = (field("map_id:"), field("memlock:")) else { continue };
-        // The scope's processes by number: 4 bytes to 8, 32,768 of them.
+        // The scope's processes by number, 32,768 of them: those that are listed, and what the tracker concluded.
         let shared = field("max_entries:") == Some(32_768) && field("key_size:") == Some(4);
         if !shared {
             maps.insert(id, bytes);

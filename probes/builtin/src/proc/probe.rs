@@ -36,7 +36,8 @@ pub(super) fn storages() -> Storages {
 impl Probe for Proc {
     fn run(self: Box<Self>, start: Starting) -> Result<(), ProbeError> {
         let maps = ScopeMaps::shared().map_err(|error| ProbeError::failed("scope maps", error))?;
-        let slot = maps.slot().ok_or_else(|| ProbeError::failed("scope maps", "every place is taken"))?;
+        let slot =
+            maps.slot("proc").ok_or_else(|| ProbeError::failed("scope maps", "every place is taken"))?;
         let mut storages = storages();
         let (mut work, outcome) = Work::begin(self.proc, slot, kernel(), &mut storages, start.order())?;
         let mut running = start.attached(outcome)?;

@@ -48,7 +48,8 @@ fn failed(doing: &'static str) -> impl FnOnce(std::io::Error) -> ProbeError {
 impl Probe for Socket {
     fn run(self: Box<Self>, start: Starting) -> Result<(), ProbeError> {
         let maps = ScopeMaps::shared().map_err(failed("scope maps"))?;
-        let slot = maps.slot().ok_or_else(|| ProbeError::failed("scope maps", "every place is taken"))?;
+        let slot =
+            maps.slot("socket").ok_or_else(|| ProbeError::failed("scope maps", "every place is taken"))?;
         let mut storage = Storage::new();
         let size = u32::try_from(start.order().params.int(&params::RINGBUF_MAP_SIZE)).unwrap_or(1);
         let room = ENDPOINTS * size.clamp(1, 32);

@@ -173,6 +173,7 @@ impl<'o> Source<'o> {
         let Some(link) = self.bpf.link(PASS) else { return Ok(()) };
         // The program writes nothing: this runs it to the end.
         iterate(link, 1)?;
+        self.set(|data| data.settled = number);
         if listeners {
             self.forget_listeners()?;
         }

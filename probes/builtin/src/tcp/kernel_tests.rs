@@ -24,7 +24,7 @@ fn by_hash() -> &'static [Job] {
 
 /// Runs `body` with the programs attached, over this process.
 fn observing<T>(jobs: &'static [Job], room: Room, body: impl FnOnce(&mut Source<'_>) -> T) -> T {
-    let mut slot = ScopeMaps::new().expect("maps").slot().expect("a slot");
+    let mut slot = ScopeMaps::new().expect("maps").slot("test").expect("a slot");
     let own = ProcKey { tgid: std::process::id(), start_ticks: 0 };
     slot.apply(&Scope::Only(Arc::new([own].into()))).expect("applied");
     let mut storage = Storage::new();

@@ -40,7 +40,8 @@ fn failed(doing: &'static str) -> impl FnOnce(std::io::Error) -> ProbeError {
 impl Probe for Tcp {
     fn run(self: Box<Self>, start: Starting) -> Result<(), ProbeError> {
         let maps = ScopeMaps::shared().map_err(failed("scope maps"))?;
-        let mut slot = maps.slot().ok_or_else(|| ProbeError::failed("scope maps", "every place is taken"))?;
+        let mut slot =
+            maps.slot("tcp").ok_or_else(|| ProbeError::failed("scope maps", "every place is taken"))?;
         let order = start.order().clone();
         let size = u32::try_from(order.params.int(&params::RINGBUF_MAP_SIZE)).unwrap_or(1).max(1);
         let mut storage = Storage::new();

@@ -34,12 +34,12 @@ static __always_inline int on_call(struct sock *sk, int new_state, int hash)
 	if (new_state != TCP_SYN_SENT && new_state != TCP_LISTEN && new_state != TCP_FIN_WAIT1 &&
 	    new_state != TCP_LAST_ACK)
 		return 0;
-	if (gopher_sk_protocol(sk) != IPPROTO_TCP)
+	if (protocol_of(sk, hash) != IPPROTO_TCP)
 		return 0;
 	if (new_state == TCP_LISTEN) {
 		uint32_t tgid = bpf_get_current_pid_tgid() >> 32;
 
-		listener_seen(sk, tgid, gopher_in_scope(tgid));
+		listener_seen(sk, tgid, gopher_in_scope(tgid), hash);
 		return 0;
 	}
 	st = state_of(sk, 0, hash);
@@ -77,7 +77,7 @@ static __always_inline int on_softirq(struct sock *sk, int old_state, int new_st
 
 	if (new_state == TCP_ESTABLISHED && old_state == TCP_SYN_RECV) {
 		/* Most connections of a host are out of scope: they cost this lookup. */
-		if (gopher_sk_protocol(sk) != IPPROTO_TCP || !listener_in_scope(sk))
+		if (protocol_of(sk, hash) != IPPROTO_TCP || !listener_in_scope(sk, hash))
 			return 0;
 		st = state_of(sk, 1, hash);
 		if (!st)
@@ -102,7 +102,7 @@ static __always_inline int on_softirq(struct sock *sk, int old_state, int new_st
 	if (tp)
 		/* In eighths; known and below a microsecond is one. */
 		st->syn_srtt = (GET(tp, srtt_us) + 7) >> 3;
-	addresses(st, sk);
+	addresses(st, sk, hash);
 	return 0;
 }
 
@@ -139,6 +139,17 @@ static __always_inline int on_destroy(struct sock *sk, int hash)
 	return 0;
 }
 
+/* The pass goes through one process after the other: the last one's answer is that of its next file. */
+static __always_inline int pass_in_scope(uint32_t tgid)
+{
+	if (pass_asked != pass || pass_tgid != tgid) {
+		pass_answer = gopher_in_scope(tgid);
+		pass_tgid = tgid;
+		pass_asked = pass;
+	}
+	return pass_answer;
+}
+
 /* One open file of one process. */
 static __always_inline int on_file(struct task_struct *task, struct file *file, int hash)
 {
@@ -151,7 +162,7 @@ static __always_inline int on_file(struct task_struct *task, struct file *file, 
 	int in_scope, state;
 
 	tgid = GET(task, tgid);
-	in_scope = gopher_in_scope(tgid);
+	in_scope = pass_in_scope(tgid);
 	if (!in_scope && !scan_listeners)
 		return 0;
 	sk = hash ? gopher_file_sock(file) : file_sock(file);
@@ -159,8 +170,8 @@ static __always_inline int on_file(struct task_struct *task, struct file *file, 
 		return 0;
 	state = GET(sk, __sk_common.skc_state);
 	if (state == TCP_LISTEN) {
-		if (gopher_sk_protocol(sk) == IPPROTO_TCP)
-			listener_seen(sk, tgid, in_scope);
+		if (protocol_of(sk, hash) == IPPROTO_TCP)
+			listener_seen(sk, tgid, in_scope, hash);
 		return 0;
 	}
 	if (!in_scope || state == TCP_CLOSE || state == TCP_SYN_SENT || state == TCP_NEW_SYN_RECV)
@@ -194,7 +205,7 @@ static __always_inline int on_file(struct task_struct *task, struct file *file, 
 	st->pass = pass;
 	if (!moved(st, sk, tp, hash))
 		return 0;
-	addresses(st, sk);
+	addresses(st, sk, hash);
 	snapshot(&now, sk, tp, hash);
 	settle(st, &now, hash);
 	sample(st, sk, tp, hash);

@@ -129,6 +129,10 @@ const volatile uint64_t bounds_buf[8] = {0};
 
 /* Written by the reader while the programs run. */
 uint32_t pass = 0; /* number of the pass, from 1 */
+uint32_t settled = 0; /* the last pass that came to its end */
+uint32_t pass_asked = 0; /* of the pass: which one asked last, about whom, and the answer */
+uint32_t pass_tgid = 0;
+uint32_t pass_answer = 0;
 uint32_t scan_listeners = 0; /* this pass looks for the listeners of all processes */
 uint32_t client_ports = 0; /* report_cport */
 uint32_t sampled = 0; /* TCP_SAMPLE_* */

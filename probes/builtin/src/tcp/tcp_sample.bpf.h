@@ -145,7 +145,7 @@ static __always_inline void finish(struct sock_state *st, struct sock *sk, const
 {
 	struct counts now;
 
-	addresses(st, sk);
+	addresses(st, sk, hash);
 	snapshot(&now, sk, tp, hash);
 	if (GET(sk, sk_err) == ETIMEDOUT && !(st->flags & ENDED))
 		st->now.timeouts = 1;

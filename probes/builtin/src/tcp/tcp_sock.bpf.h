@@ -28,12 +28,27 @@ static __always_inline void current_owner(struct owner *owner)
 	task_owner(owner, (void *)bpf_get_current_task());
 }
 
+/* IPPROTO_*; a plain field wherever there is socket storage. */
+static __always_inline uint16_t protocol_of(const struct sock *sk, int hash)
+{
+	return hash ? gopher_sk_protocol(sk) : sk->sk_protocol;
+}
+
+/*
+ * Whether the socket can have a state of ours, for a look that costs nothing: most sockets of a host have no
+ * storage of anybody.
+ */
+static __always_inline int may_have_state(const struct sock *sk, int hash)
+{
+	return hash || sk->sk_bpf_storage;
+}
+
 /* The TCP socket; NULL for any other and for request and time-wait sockets. */
 static __always_inline const struct tcp_sock *tcp_of(struct sock *sk, int hash)
 {
 	if (!hash)
 		return bpf_skc_to_tcp_sock(sk);
-	return gopher_sk_protocol(sk) == IPPROTO_TCP ? (const struct tcp_sock *)sk : NULL;
+	return protocol_of(sk, hash) == IPPROTO_TCP ? (const struct tcp_sock *)sk : NULL;
 }
 
 /* The socket of a file with the verifier's knowledge of it. */
@@ -53,6 +68,8 @@ static __always_inline struct sock_state *state_of(struct sock *sk, int create, 
 	struct sock_state *st;
 	uint64_t at = (uint64_t)sk;
 
+	if (!create && !may_have_state(sk, hash))
+		return NULL;
 	if (!hash)
 		return bpf_sk_storage_get(&sockets, sk, NULL, create ? BPF_SK_STORAGE_GET_F_CREATE : 0);
 	st = bpf_map_lookup_elem(&sockets_hash, &at);
@@ -159,13 +176,36 @@ static __always_inline int renamed(const struct sock_state *st, const struct tas
 	return now[0] != then[0] || now[1] != then[1];
 }
 
+/* gopher_sock_tuple by direct loads, where the verifier knows what the pointer is. */
+static __always_inline int tuple_of(struct sock *sk, struct gopher_tuple *tuple, int hash)
+{
+	const struct tcp_sock *tp = hash ? NULL : bpf_skc_to_tcp_sock(sk);
+	uint32_t *local = (uint32_t *)tuple->local_ip, *peer = (uint32_t *)tuple->peer_ip;
+	uint16_t family;
+
+	if (!tp)
+		return gopher_sock_tuple(sk, tuple);
+	__builtin_memset(tuple, 0, sizeof(*tuple));
+	family = sk->__sk_common.skc_family;
+	if (family == GOPHER_FAMILY_IPV6)
+		return gopher_sock_tuple(sk, tuple);
+	if (family != GOPHER_FAMILY_IPV4)
+		return -1;
+	local[0] = sk->__sk_common.skc_rcv_saddr;
+	peer[0] = sk->__sk_common.skc_daddr;
+	tuple->family = family;
+	tuple->local_port = bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
+	tuple->peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	return 0;
+}
+
 /* Fills addresses and ports in, once they are known: connect chooses the local port after SYN_SENT. */
-static __always_inline void addresses(struct sock_state *st, struct sock *sk)
+static __always_inline void addresses(struct sock_state *st, struct sock *sk, int hash)
 {
 	struct gopher_tuple tuple;
 	struct tcp_series_key *key = &st->key;
 
-	if (key->server_port || gopher_sock_tuple(sk, &tuple))
+	if (key->server_port || tuple_of(sk, &tuple, hash))
 		return;
 	key->family = tuple.family;
 	if (key->role == GOPHER_ROLE_SERVER) {
@@ -181,20 +221,20 @@ static __always_inline void addresses(struct sock_state *st, struct sock *sk)
 	}
 }
 
-static __always_inline void listener_key(struct tcp_listener_key *key, struct sock *sk)
+static __always_inline void listener_key(struct tcp_listener_key *key, struct sock *sk, int hash)
 {
-	key->net = (uint64_t)BPF_CORE_READ(sk, __sk_common.skc_net.net);
-	key->port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	key->net = (uint64_t)GET(sk, __sk_common.skc_net.net);
+	key->port = GET(sk, __sk_common.skc_num);
 	key->zero = 0;
 }
 
-static __always_inline void listener_seen(struct sock *sk, uint32_t tgid, int in_scope)
+static __always_inline void listener_seen(struct sock *sk, uint32_t tgid, int in_scope, int hash)
 {
 	struct tcp_listener fresh_one = {.tgid = tgid, .seen = pass, .scoped = in_scope ? pass : 0};
 	struct tcp_listener_key key;
 	struct tcp_listener *known;
 
-	listener_key(&key, sk);
+	listener_key(&key, sk, hash);
 	known = bpf_map_lookup_elem(&listeners, &key);
 	if (!known) {
 		if (bpf_map_update_elem(&listeners, &key, &fresh_one, BPF_ANY))
@@ -208,23 +248,24 @@ static __always_inline void listener_seen(struct sock *sk, uint32_t tgid, int in
 }
 
 /* Whether a process in scope holds the listening socket that this accepted one comes from. */
-static __always_inline int listener_in_scope(struct sock *sk)
+static __always_inline int listener_in_scope(struct sock *sk, int hash)
 {
 	struct tcp_listener_key key;
 	struct tcp_listener *known;
 
-	listener_key(&key, sk);
+	listener_key(&key, sk, hash);
 	known = bpf_map_lookup_elem(&listeners, &key);
 	if (!known)
 		return 0;
-	return (known->scoped && known->scoped + 1 >= pass) || gopher_in_scope(known->tgid);
+	/* A pass sees every listener in scope: one that the last whole pass did not is not any more. */
+	return (known->scoped && known->scoped >= settled) || gopher_in_scope(known->tgid);
 }
 
-static __always_inline uint8_t role_by_port(struct sock *sk)
+static __always_inline uint8_t role_by_port(struct sock *sk, int hash)
 {
 	struct tcp_listener_key key;
 
-	listener_key(&key, sk);
+	listener_key(&key, sk, hash);
 	return bpf_map_lookup_elem(&listeners, &key) ? GOPHER_ROLE_SERVER : GOPHER_ROLE_CLIENT;
 }
 
@@ -378,8 +419,8 @@ static __always_inline struct sock_state *first_sight(struct sock *sk, const str
 	st = state_of(sk, 1, hash);
 	if (!st)
 		return NULL;
-	st->key.role = role_by_port(sk);
-	addresses(st, sk);
+	st->key.role = role_by_port(sk, hash);
+	addresses(st, sk, hash);
 	snapshot(&now, sk, tp, hash);
 	LOCK(st);
 	if (!(st->flags & OWNED)) {

@@ -14,6 +14,7 @@
 
 pub mod cost;
 mod drain;
+mod foresight;
 mod guilty;
 mod job;
 mod links;
@@ -28,12 +29,13 @@ mod user;
 
 pub use cost::RunTime;
 pub use drain::{Drained, drain, lookup, per_cpu, snapshot};
+pub use foresight::{Foresight, Looks, Name, name};
 pub use job::{Job, Plan, Way};
 pub use links::{iterate, iterate_process};
 pub use load::{Bpf, LoadError, ObjectSpec, Storage};
 pub use privilege::raised;
 pub use ring::Ring;
-pub use scope::{Applied, ScopeMaps, ScopeSlot};
+pub use scope::{Applied, Early, ScopeMaps, ScopeSlot};
 pub use user::{attach_to_function, attach_to_probe};
 
 /// The types of `gopher/abi.h`, which C and Rust share.

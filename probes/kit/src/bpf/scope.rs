@@ -2,42 +2,82 @@
 //!
 //! The process has one [`ScopeMaps`]; every object gets its two maps at load. A feature holds a [`ScopeSlot`],
 //! whose number its programs know as `gopher_scope_slot`, and applies each new scope as the difference to the
-//! last. Which processes a scope has is decided elsewhere.
+//! last. Which processes a scope has is decided elsewhere. What the tracker's programs conclude themselves until
+//! then is in maps beside it ([`super::foresight`]).
 
 use super::abi;
+use super::foresight::{Foresight, Foresights};
 use super::load::LoadError;
+use super::lookup;
 use super::privilege::raised;
 use libbpf_rs::libbpf_sys::{BPF_F_NO_PREALLOC, bpf_map_create_opts};
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle, MapType, OpenMapMut};
 use probe_core::Scope;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::os::fd::AsFd as _;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use zerocopy::IntoBytes as _;
 
-const PROCESSES: &str = "gopher_scope";
-const MODES: &str = "gopher_modes";
+#[allow(clippy::cast_possible_truncation)] // some bytes
+const ENTRY: u32 = size_of::<abi::gopher_early_entry>() as u32;
+#[allow(clippy::cast_possible_truncation)]
+const RULES: u32 = size_of::<abi::gopher_rules>() as u32;
 
-/// Definition of a shared map, as `gopher/scope.bpf.h` has it.
-const DEFINITIONS: [(&str, MapType, u32, u32, u32, u32); 2] = [
-    (PROCESSES, MapType::Hash, 4, 8, abi::GOPHER_SCOPE_PROCESSES, BPF_F_NO_PREALLOC),
-    (MODES, MapType::Array, 4, 4, abi::GOPHER_SCOPE_SLOTS, 0),
+/// Definition of a shared map, as `gopher/scope.bpf.h` and `gopher/early.bpf.h` have it.
+const DEFINITIONS: [(&str, MapType, u32, u32, u32, u32); 5] = [
+    ("gopher_scope", MapType::Hash, 4, 8, abi::GOPHER_SCOPE_PROCESSES, BPF_F_NO_PREALLOC),
+    ("gopher_modes", MapType::Array, 4, 4, abi::GOPHER_SCOPE_SLOTS, 0),
+    ("gopher_early", MapType::Array, 4, ENTRY, abi::GOPHER_EARLY_PROCESSES, 0),
+    ("gopher_rules", MapType::Array, 4, RULES, 1, 0),
+    ("gopher_names", MapType::Hash, 16, 8, abi::GOPHER_NAMES, BPF_F_NO_PREALLOC),
 ];
 
-/// The two maps that all objects of this process share.
+/// The maps that all objects of this process share.
 #[derive(Debug)]
 pub struct ScopeMaps {
     processes: MapHandle,
     modes: MapHandle,
+    early: MapHandle,
+    rules: MapHandle,
+    names: MapHandle,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// What is in the hash.
     features: HashMap<u32, u64>,
-    /// Slots that are taken.
-    taken: u64,
+    /// The slots that are taken: by which feature, and in which mode.
+    taken: BTreeMap<u32, (&'static str, u32)>,
+    foresights: Foresights,
+}
+
+impl State {
+    /// Writes what the tracker may conclude; see [`Foresights::write`].
+    fn foresee(&mut self, anew: bool) -> io::Result<usize> {
+        let places = self.taken.iter().map(|(slot, (feature, mode))| (*feature, 1 << *slot, *mode));
+        self.foresights.write(places, anew)
+    }
+}
+
+/// In which features the tracker's programs listed a process at once; those of one process at one time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Early {
+    pub(crate) features: u64,
+    pub(crate) since: u64,
+}
+
+impl Early {
+    /// In none.
+    pub fn is_none(self) -> bool {
+        self.features == 0
+    }
+
+    /// In some, for tests of who reads it.
+    pub fn in_some() -> Self {
+        Self { features: 1, since: 1 }
+    }
 }
 
 /// What applying a scope did.
@@ -57,15 +97,21 @@ impl ScopeMaps {
     /// Makes the maps.
     pub fn new() -> io::Result<Arc<Self>> {
         let _raised = raised();
-        let [processes, modes] = DEFINITIONS.map(|(name, kind, key, value, entries, flags)| {
-            let options = bpf_map_create_opts {
-                sz: size_of::<bpf_map_create_opts>() as u64,
-                map_flags: flags,
-                ..Default::default()
-            };
-            MapHandle::create(kind, Some(name), key, value, entries, &options).map_err(io::Error::other)
-        });
-        Ok(Arc::new(Self { processes: processes?, modes: modes?, state: Mutex::default() }))
+        let [processes, modes, early, rules, names] =
+            DEFINITIONS.map(|(name, kind, key, value, entries, flags)| {
+                let options = bpf_map_create_opts {
+                    sz: size_of::<bpf_map_create_opts>() as u64,
+                    map_flags: flags,
+                    ..Default::default()
+                };
+                MapHandle::create(kind, Some(name), key, value, entries, &options).map_err(io::Error::other)
+            });
+        let (rules, names) = (rules?, names?);
+        let same = |map: &MapHandle| MapHandle::try_from(map).map_err(io::Error::other);
+        let foresights = Foresights::new(same(&names)?, same(&rules)?);
+        let state = State { features: HashMap::new(), taken: BTreeMap::new(), foresights };
+        let (processes, modes, early) = (processes?, modes?, early?);
+        Ok(Arc::new(Self { processes, modes, early, rules, names, state: Mutex::new(state) }))
     }
 
     /// The maps of this process, made when first asked for.
@@ -77,27 +123,71 @@ impl ScopeMaps {
         Ok(Arc::clone(SHARED_MAPS.get_or_init(|| made)))
     }
 
-    /// A feature's place; `None` when all are taken.
-    pub fn slot(self: &Arc<Self>) -> Option<ScopeSlot> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = state.taken.trailing_ones();
-        if slot >= abi::GOPHER_SCOPE_SLOTS {
-            return None;
-        }
-        state.taken |= 1 << slot;
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for `feature`; `None` when all are taken.
+    pub fn slot(self: &Arc<Self>, feature: &'static str) -> Option<ScopeSlot> {
+        let mut state = self.state();
+        let slot = (0..abi::GOPHER_SCOPE_SLOTS).find(|slot| !state.taken.contains_key(slot))?;
+        state.taken.insert(slot, (feature, abi::GOPHER_SCOPE_NONE));
         drop(state);
         Some(ScopeSlot { maps: Arc::clone(self), slot, listed: HashSet::new() })
     }
 
+    /// From here on the tracker's programs conclude this of `feature`, wherever it has a place; nothing with `None`.
+    /// Returns how many names, of all features, there is no room for: their processes wait for the daemon.
+    pub fn foresee(&self, feature: &'static str, foresight: Option<Foresight>) -> io::Result<usize> {
+        let mut state = self.state();
+        let holds = state.foresights.set(feature, foresight);
+        state.foresee(!holds)
+    }
+
+    /// Takes back what the tracker's programs concluded of the process at that time, but for the features that list it
+    /// by the daemon's decision.
+    pub fn refute(&self, tgid: u32, early: Early, listed: &[&'static str]) -> io::Result<()> {
+        let state = self.state();
+        let right = state.taken.iter().filter(|(_, (feature, _))| listed.contains(feature));
+        let wrong = early.features & !right.fold(0, |bits, (slot, _)| bits | 1 << *slot);
+        if wrong == 0 {
+            return Ok(());
+        }
+        let at = tgid & (abi::GOPHER_EARLY_PROCESSES - 1);
+        let found: Option<abi::gopher_early_entry> = lookup(&self.early, &at)?;
+        // What was concluded since has an event of its own.
+        let Some(mut entry) = found.filter(|entry| entry.tgid == tgid && entry.since == early.since) else {
+            return Ok(());
+        };
+        entry.features &= !wrong;
+        let _raised = raised();
+        self.early.update(&at.to_ne_bytes(), entry.as_bytes(), MapFlags::ANY).map_err(io::Error::other)
+    }
+
+    /// What the tracker's programs concluded of the process last, whether it still holds or not.
+    pub fn concluded(&self, tgid: u32) -> io::Result<Early> {
+        let at = tgid & (abi::GOPHER_EARLY_PROCESSES - 1);
+        let found: Option<abi::gopher_early_entry> = lookup(&self.early, &at)?;
+        let found = found.filter(|entry| entry.tgid == tgid && entry.features != 0);
+        Ok(found.map(|entry| Early { features: entry.features, since: entry.since }).unwrap_or_default())
+    }
+
+    /// Makes a feature observe in this mode, and the tracker conclude what goes with it.
     fn set_mode(&self, slot: u32, mode: u32) -> io::Result<()> {
+        let mut state = self.state();
         let _raised = raised();
         let modes = &self.modes;
-        modes.update(&slot.to_ne_bytes(), &mode.to_ne_bytes(), MapFlags::ANY).map_err(io::Error::other)
+        modes.update(&slot.to_ne_bytes(), &mode.to_ne_bytes(), MapFlags::ANY).map_err(io::Error::other)?;
+        let Some((_, before)) = state.taken.get_mut(&slot) else { return Ok(()) };
+        if std::mem::replace(before, mode) != mode {
+            state.foresee(true)?;
+        }
+        Ok(())
     }
 
     /// Sets or clears a feature's bit of these processes; returns those for which there was no room.
     fn mark(&self, slot: u32, tgids: &[u32], set: bool) -> io::Result<HashSet<u32>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         let (mut write, mut delete) = (Vec::new(), Vec::new());
         let mut no_room = HashSet::new();
         for tgid in tgids {
@@ -186,7 +276,7 @@ impl Drop for ScopeSlot {
         // The maps outlive this; a call fails only when they are gone.
         let _ = self.maps.set_mode(self.slot, abi::GOPHER_SCOPE_NONE);
         let _ = self.maps.mark(self.slot, &go, false);
-        self.maps.state.lock().unwrap_or_else(PoisonError::into_inner).taken &= !(1 << self.slot);
+        self.maps.state().taken.remove(&self.slot);
     }
 }
 
@@ -202,7 +292,13 @@ pub(super) fn put_in(
     let (_, kind, key, value, entries, flags) = *definition;
     let wanted = (kind, key, value, entries, flags);
     let has = (map.map_type(), map.key_size(), map.value_size(), map.max_entries(), map.map_flags());
-    let handle = if name == PROCESSES { &maps.processes } else { &maps.modes };
+    let handle = match name.as_str() {
+        "gopher_scope" => &maps.processes,
+        "gopher_modes" => &maps.modes,
+        "gopher_early" => &maps.early,
+        "gopher_rules" => &maps.rules,
+        _ => &maps.names,
+    };
     let difference = if has == wanted {
         match map.reuse_fd(handle.as_fd()) {
             Ok(()) => return Ok(()),
@@ -217,7 +313,7 @@ pub(super) fn put_in(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bpf::{lookup, snapshot};
+    use crate::bpf::{Looks, name, snapshot};
     use probe_core::{ProcKey, ProcSet};
     use std::collections::BTreeMap;
 
@@ -236,7 +332,7 @@ mod tests {
     #[test]
     fn root_two_features_keep_their_own_scope_in_one_map_and_only_the_difference_is_written() {
         let maps = ScopeMaps::new().expect("maps");
-        let (mut a, mut b) = (maps.slot().expect("a slot"), maps.slot().expect("a slot"));
+        let (mut a, mut b) = (maps.slot("test").expect("a slot"), maps.slot("test").expect("a slot"));
         assert_eq!((mode(&maps, &a), a.number(), b.number()), (abi::GOPHER_SCOPE_NONE, 0, 1));
         let applied = a.apply(&Scope::Only(set([1, 2, 3]))).expect("applied");
         assert_eq!(applied, Applied { entered: 3, left: 0, no_room: 0 });
@@ -252,13 +348,13 @@ mod tests {
         assert_eq!(mode(&maps, &b), abi::GOPHER_SCOPE_NONE);
         drop(b);
         assert_eq!(kept(&maps), BTreeMap::new());
-        assert_eq!(maps.slot().expect("a slot").number(), 1, "a place that was given back");
+        assert_eq!(maps.slot("test").expect("a slot").number(), 1, "a place that was given back");
     }
 
     #[test]
     fn root_a_process_whose_pid_was_used_again_is_in_scope_while_either_is_listed() {
         let maps = ScopeMaps::new().expect("maps");
-        let mut slot = maps.slot().expect("a slot");
+        let mut slot = maps.slot("test").expect("a slot");
         let key = |start_ticks| ProcKey { tgid: 7, start_ticks };
         slot.apply(&Scope::Only(Arc::new([key(1), key(2)].into()))).expect("applied");
         slot.apply(&Scope::Only(Arc::new([key(2)].into()))).expect("applied");
@@ -268,7 +364,7 @@ mod tests {
     #[test]
     fn root_what_does_not_fit_is_counted_and_enters_when_there_is_room() {
         let maps = ScopeMaps::new().expect("maps");
-        let mut slot = maps.slot().expect("a slot");
+        let mut slot = maps.slot("test").expect("a slot");
         let room = abi::GOPHER_SCOPE_PROCESSES;
         let applied = slot.apply(&Scope::Only(set(1..=room + 5))).expect("applied");
         assert_eq!((applied.entered, applied.no_room), (room as usize, 5));
@@ -283,10 +379,87 @@ mod tests {
         assert_eq!(kept(&maps).len(), room as usize);
     }
 
+    fn names(maps: &ScopeMaps) -> BTreeMap<[u8; 16], u64> {
+        snapshot::<[u8; 16], u64>(&maps.names).expect("read").entries.into_iter().collect()
+    }
+
+    fn rules(maps: &ScopeMaps) -> abi::gopher_rules {
+        lookup::<u32, abi::gopher_rules>(&maps.rules, &0).expect("read").expect("there")
+    }
+
+    #[test]
+    fn root_a_rule_is_in_force_where_its_feature_observes_in_its_mode() {
+        let maps = ScopeMaps::new().expect("maps");
+        let a = name("a").expect("short");
+        let known = Foresight { names: [a].into(), looks: Looks::Name, excludes: false };
+        assert_eq!(maps.foresee("tcp", Some(known.clone())).expect("told"), 0);
+        assert_eq!((names(&maps).len(), rules(&maps).any), (0, 0), "it has no place yet");
+        let (mut other, mut tcp) = (maps.slot("io").expect("a slot"), maps.slot("tcp").expect("a slot"));
+        other.apply(&Scope::Only(set([]))).expect("applied");
+        tcp.apply(&Scope::Only(set([]))).expect("applied");
+        let bit = 1 << tcp.number();
+        assert_eq!((names(&maps), rules(&maps).by_name), (BTreeMap::from([(a, bit)]), bit));
+        let before = rules(&maps).early_from;
+        let b = name("b").expect("short");
+        let more = Foresight { names: [a, b].into(), ..known.clone() };
+        maps.foresee("tcp", Some(more)).expect("told");
+        assert_eq!(
+            (names(&maps).len(), rules(&maps).early_from),
+            (2, before),
+            "nothing of before is wrong now"
+        );
+        maps.foresee("tcp", Some(known.clone())).expect("told");
+        assert!(names(&maps).len() == 1 && rules(&maps).early_from > before);
+        tcp.apply(&Scope::Except(set([]))).expect("applied");
+        assert_eq!((names(&maps).len(), rules(&maps).any), (0, 0), "it was meant for a whitelist");
+        maps.foresee("tcp", Some(Foresight { excludes: true, ..known })).expect("told");
+        assert_eq!(names(&maps).len(), 1);
+        drop(tcp);
+        assert_eq!((names(&maps).len(), rules(&maps).any), (0, 0));
+    }
+
+    #[test]
+    fn root_names_that_do_not_fit_are_counted_and_enter_when_there_is_room() {
+        let maps = ScopeMaps::new().expect("maps");
+        let mut slot = maps.slot("tcp").expect("a slot");
+        slot.apply(&Scope::Only(set([]))).expect("applied");
+        let many = |count: u32| (0..count).filter_map(|number| name(&format!("n{number}"))).collect();
+        let known = |count| Foresight { names: many(count), ..Foresight::default() };
+        assert_eq!(maps.foresee("tcp", Some(known(abi::GOPHER_NAMES + 5))).expect("told"), 5);
+        assert_eq!(maps.foresee("tcp", Some(known(abi::GOPHER_NAMES))).expect("told"), 0);
+        assert_eq!(names(&maps).len(), abi::GOPHER_NAMES as usize);
+    }
+
+    #[test]
+    fn root_a_conclusion_is_taken_back_unless_a_later_one_has_its_place() {
+        let maps = ScopeMaps::new().expect("maps");
+        let slots = ["tcp", "socket"].map(|feature| maps.slot(feature).expect("a slot"));
+        let write = |tgid: u32, since| {
+            let entry = abi::gopher_early_entry { features: 3, since, tgid, zero: 0 };
+            let at = tgid & (abi::GOPHER_EARLY_PROCESSES - 1);
+            maps.early.update(&at.to_ne_bytes(), entry.as_bytes(), MapFlags::ANY).expect("written");
+        };
+        let features = || {
+            lookup::<u32, abi::gopher_early_entry>(&maps.early, &7).expect("read").expect("there").features
+        };
+        let early = Early { features: 3, since: 10 };
+        write(7, 10);
+        maps.refute(7, early, &["tcp", "socket"]).expect("right");
+        assert_eq!(features(), 3);
+        maps.refute(7, early, &["tcp"]).expect("half of it");
+        assert_eq!(features(), 1 << slots[0].number());
+        write(7, 11);
+        maps.refute(7, early, &[]).expect("too late");
+        assert_eq!(features(), 3);
+        write(7 + abi::GOPHER_EARLY_PROCESSES, 10);
+        maps.refute(7, early, &[]).expect("of another process");
+        assert_eq!(features(), 3);
+    }
+
     #[test]
     fn root_places_run_out_and_say_so() {
         let maps = ScopeMaps::new().expect("maps");
-        let slots: Vec<_> = std::iter::from_fn(|| maps.slot()).collect();
+        let slots: Vec<_> = std::iter::from_fn(|| maps.slot("test")).collect();
         assert_eq!(slots.len(), abi::GOPHER_SCOPE_SLOTS as usize);
     }
 }

@@ -1,6 +1,7 @@
 //! An event as its readers see it. The record comes from our own program, the name in it from anybody.
 
 use super::bpf::{TRACKER_CGROUP, TRACKER_COMM, TRACKER_EXEC, TRACKER_EXIT, TRACKER_FORK, tracker_event};
+use crate::bpf::Early;
 use crate::scan;
 use probe_core::{Label, ProcKey};
 
@@ -11,6 +12,8 @@ pub struct Event {
     pub process: ProcKey,
     /// What.
     pub change: Change,
+    /// In which features the kernel listed it with that, by what [`crate::bpf::Foresight`] says of them.
+    pub early: Early,
 }
 
 /// What happened. Names are as in `/proc/<pid>/stat`, with invalid UTF-8 replaced.
@@ -64,7 +67,8 @@ impl Event {
             TRACKER_CGROUP => Change::Cgroup,
             _ => return None,
         };
-        Some(Self { process: ProcKey { tgid, start_ticks }, change })
+        let early = Early { features: record.early, since: record.early_since };
+        Some(Self { process: ProcKey { tgid, start_ticks }, change, early })
     }
 }
 

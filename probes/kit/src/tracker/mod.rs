@@ -65,6 +65,8 @@ pub struct Lost {
     pub ring_full: u64,
     /// Runs of programs that the kernel left out; always 0 on kernels that do not count them (before 5.12).
     pub skipped: u64,
+    /// Processes listed at once whose place another took: they waited for the daemon. No event was lost.
+    pub early: u64,
 }
 
 /// What the programs have seen since they were attached, told or lost.
@@ -88,6 +90,7 @@ pub struct Seen {
 #[derive(Debug)]
 pub struct Tracker<'o, 'r> {
     bpf: Bpf<TrackerSkel<'o>>,
+    maps: &'r ScopeMaps,
     ring: Ring<'r, bpf::tracker_event>,
     lacks: Vec<String>,
 }
@@ -127,7 +130,7 @@ pub fn track<R>(
     let mut lacks = lacks(bpf.plan());
     let told = outcome.sub_probes.iter().flat_map(|sub| &sub.missing);
     lacks.extend(told.filter(|text| text.starts_with("program ")).cloned());
-    let mut tracker = Tracker { bpf, ring, lacks };
+    let mut tracker = Tracker { bpf, maps, ring, lacks };
     Ok(body(&mut tracker))
 }
 
@@ -152,12 +155,18 @@ impl Tracker<'_, '_> {
         })
     }
 
+    /// The maps of scopes that its programs write what they conclude to.
+    pub fn scope(&self) -> &ScopeMaps {
+        self.maps
+    }
+
     /// What was lost by now.
     pub fn lost(&self) -> io::Result<Lost> {
         let object = self.bpf.skel().object();
         let ring_full = cost::lost(object, abi::GOPHER_LOST_RING)?;
         let skipped = cost::recursion_misses(object)?.unwrap_or(0);
-        Ok(Lost { ring_full, skipped })
+        let early = cost::lost(object, bpf::TRACKER_LOST_EARLY)?;
+        Ok(Lost { ring_full, skipped, early })
     }
 
     /// What was seen by now.

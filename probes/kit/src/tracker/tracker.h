@@ -19,12 +19,19 @@ enum tracker_kind {
 /* Forks of processes and of threads together, which the kernel counts too: "processes" of /proc/stat. */
 #define TRACKER_ALL_FORKS 0
 
+/* Reasons in gopher_lost. */
+enum tracker_lost {
+	TRACKER_LOST_EARLY = GOPHER_LOST_OWN, /* conclusions that another process's took the place of */
+};
+
 /* A process and what happened to it. What a kind does not say is zero. */
 struct tracker_event {
 	uint64_t start_ticks; /* field 22 of /proc/<pid>/stat */
 	uint64_t start_code; /* exec: fields 26, 28 and 48 */
 	uint64_t start_stack;
 	uint64_t arg_start;
+	uint64_t early; /* features that it was listed in at once */
+	uint64_t early_since; /* and when */
 	uint32_t kind; /* enum tracker_kind */
 	uint32_t tgid;
 	uint32_t ppid; /* exec, fork: field 4 */

@@ -36,7 +36,7 @@ fn observing<T>(
     scope: Scope,
     body: impl FnOnce(&mut Work<'_>, &Outcome) -> T,
 ) -> T {
-    let slot = ScopeMaps::new().expect("maps").slot().expect("a slot");
+    let slot = ScopeMaps::new().expect("maps").slot("test").expect("a slot");
     let order = Order { scope, ..order(sub_probes) };
     let mut storages = storages();
     let (mut work, outcome) =
