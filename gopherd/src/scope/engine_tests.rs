@@ -97,8 +97,8 @@ fn the_receiver_of_news_may_call_the_engine() {
     engine.set("tcp", &comms(Mode::Include, &["redis"]), false);
     proc.put(&Fake::new(10, "redis"));
     assert_eq!(heard.recv_timeout(PATIENCE), Ok(Scope::All));
-    handle.lock().expect("not poisoned").take();
     engine.shutdown();
+    handle.lock().expect("not poisoned").take();
 }
 
 #[test]
