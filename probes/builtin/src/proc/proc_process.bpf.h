@@ -69,7 +69,9 @@ static __always_inline int proc_add_time(struct proc_time *time, uint64_t ns)
 			gopher_lose(GOPHER_LOST_MAP);                                                        \
 			return NULL;                                                                         \
 		}                                                                                            \
-		process->head.reading = reading;                                                             \
+		/* Not by a thread that is late: it may be read by now. */                                   \
+		if (!process->head.reading)                                                                  \
+			process->head.reading = reading;                                                     \
 		/* Last: a reader leaves out an entry without it. Several threads may do this at once,       \
 		 * with the same values. */                                                                  \
 		process->head.start_ticks = gopher_start_ticks(task);                                        \
