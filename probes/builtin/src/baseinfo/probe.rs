@@ -266,3 +266,69 @@ impl Probe for Baseinfo {
         self.serve(Stage::Starting(start), none, None).map(|_| ())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::stage::PATIENCE;
+    use super::*;
+    use probe_core::{Env, Value};
+    use probe_kit::link::{Delivery, KitLink};
+    use probe_kit::testing::{as_in_the_daemon, order, seen};
+    use std::sync::Arc;
+    use std::sync::mpsc::{Receiver, sync_channel};
+
+    /// Waits of all cgroups in the next batch that has some.
+    fn waits(batches: &Receiver<Delivery>) -> u64 {
+        loop {
+            let batch = batches.recv_timeout(PATIENCE).expect("it works").batch;
+            let rows = seen(&batch);
+            let rows = rows.iter().filter(|row| row.table == "system_runqueue");
+            let counts = rows.flat_map(|row| &row.values).map(|(_, value)| match value {
+                Value::Histogram(hist) => hist.count(),
+                _ => 0,
+            });
+            let sum = counts.sum();
+            if sum > 0 {
+                return sum;
+            }
+        }
+    }
+
+    #[test]
+    fn root_objects_come_and_go_while_the_others_keep_what_they_know() {
+        let (outlet, batches) = sync_channel(16);
+        let (tell, told) = sync_channel(16);
+        let tell = Box::new(move |outcome, number| {
+            let _ = tell.send((outcome, number));
+        });
+        let (link, control) = KitLink::new("baseinfo", 1, outlet, Arc::default(), tell).expect("an eventfd");
+        let start = order(&["cpu", "runqueue"]);
+        let probe = std::thread::Builder::new().spawn(move || {
+            let probe = Box::new(Baseinfo::new(&Env::default()));
+            as_in_the_daemon(|| probe.run(Starting::new(Box::new(link), start)))
+        });
+        let answer = |asked: u64| loop {
+            let (outcome, number): (Outcome, u64) = told.recv_timeout(PATIENCE).expect("it answers");
+            if number >= asked {
+                assert!(outcome.missing().is_empty(), "{:?}", outcome.missing());
+                return;
+            }
+        };
+        let ask = |sub_probes: &[&'static str]| answer(control.order(order(sub_probes)));
+        answer(0);
+        let mut before = waits(&batches);
+        // The second is loaded above the first, which then stays for it, and is there when it is wanted again.
+        for sub_probes in [&["cpu", "oom", "runqueue"][..], &["cpu", "oom"], &["cpu", "oom", "runqueue"]] {
+            ask(sub_probes);
+            if sub_probes.contains(&"runqueue") {
+                let now = waits(&batches);
+                assert!(now >= before, "{sub_probes:?}: {now} of {before}");
+                before = now;
+            }
+        }
+        ask(&["cpu"]);
+        ask(&["runqueue"]);
+        control.stop();
+        probe.expect("a thread").join().expect("no panic").expect("it ends well");
+    }
+}

@@ -4,7 +4,8 @@
 //! Owns the programs (`runqueue.bpf.c`), their jobs, and what they lost; `waits` owns the table. A cgroup is that of
 //! the cpu controller, v1 or v2, because it is what a task's share of the run queue hangs on: a v2 cgroup without the
 //! controller counts for the nearest one above it that has it. The object is apart from that of `trouble`, because its
-//! maps are made whole when it is loaded.
+//! maps are made whole when it is loaded. Tasks that are older than it are found by an iterator, those of the daemon's
+//! pid namespace; waits of others are counted as lost.
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use libbpf_rs::skel::Skel as _;
 use probe_core::{Batch, Outcome, SubProbes};
 use probe_kit::bpf::{Bpf, Job, LoadError, ObjectSpec, Storage, Way, abi, cost, iterate};
 use probe_kit::kernel::{AttachKind, Helper, MapKind, Requirement, kernel};
+use rustix::time::{ClockId, clock_gettime};
 use std::io;
 
 /// The sub-probe.
@@ -29,13 +31,13 @@ const TP_BTF: Requirement = Requirement::Attach(AttachKind::TpBtf);
 const WAKEUP: Requirement = Requirement::Tracepoint("sched_wakeup");
 const WAKEUP_NEW: Requirement = Requirement::Tracepoint("sched_wakeup_new");
 const SWITCH: Requirement = Requirement::Tracepoint("sched_switch");
-const FORK: Requirement = Requirement::Tracepoint("sched_process_fork");
+const NEW_TASK: Requirement = Requirement::Tracepoint("task_newtask");
 const MAP: Requirement = Requirement::Map(MapKind::TaskStorage);
 const HELPER: Requirement = Requirement::Helper(Helper::TaskStorageGet);
 const TASKS: Requirement = Requirement::Attach(AttachKind::IterTask);
 
 /// What task storage takes, all of it for each program: they must agree on where the times are.
-const STORAGE: [Requirement; 4] = [MAP, HELPER, TASKS, FORK];
+const STORAGE: [Requirement; 4] = [MAP, HELPER, TASKS, NEW_TASK];
 
 macro_rules! job {
     ($name:literal, $tracepoint:expr, $with_storage:literal, $by_pid:literal) => {
@@ -46,7 +48,7 @@ macro_rules! job {
             ways: &[
                 Way {
                     program: $with_storage,
-                    needs: &[TP_BTF, $tracepoint, MAP, HELPER, TASKS, FORK],
+                    needs: &[TP_BTF, $tracepoint, MAP, HELPER, TASKS, NEW_TASK],
                     maps: &["since"],
                 },
                 Way { program: $by_pid, needs: &[TP_BTF, $tracepoint], maps: &["since_by_pid"] },
@@ -70,7 +72,7 @@ static STORAGE_JOBS: &[Job] = &[
         name: "new tasks",
         sub_probes: &[NAME],
         helps: &[],
-        ways: &[Way { program: "forked", needs: &[TP_BTF, FORK], maps: &["since"] }],
+        ways: &[Way { program: "made", needs: &[TP_BTF, NEW_TASK], maps: &["since"] }],
     },
     Job {
         name: KNOWN,
@@ -92,6 +94,12 @@ fn jobs() -> &'static [Job] {
 
 /// Why waits were not counted, in the order of [`RunQueue::lost`].
 const REASONS: [&str; 3] = ["runqueue_map_full", "runqueue_begin_unseen", "program_skipped"];
+
+/// The kernel's clock, in ns.
+fn now() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec.unsigned_abs().saturating_mul(1_000_000_000).saturating_add(now.tv_nsec.unsigned_abs())
+}
 
 /// The loaded object, and what is known from it.
 pub(super) struct RunQueue<'o> {
@@ -142,6 +150,9 @@ impl<'o> RunQueue<'o> {
 impl Programs for RunQueue<'_> {
     fn apply(&mut self, wanted: &SubProbes) -> Outcome {
         let before = std::mem::replace(&mut self.wanted, wanted.has(NAME));
+        if !before && let Some(data) = self.object.skel_mut().maps.bss_data.as_deref_mut() {
+            data.attached_at = now();
+        }
         let outcome = self.object.apply(&wanted.iter().filter(|name| *name == NAME).collect());
         if self.wanted && !before {
             self.look_at_tasks();

@@ -22,8 +22,7 @@
 
 #define TASK_RUNNING 0
 
-/* What a task's storage has instead of a time: nothing is known of it yet; it has begun to run. */
-#define SINCE_UNKNOWN 0
+/* What a task's storage has instead of a time once it has begun to run, or sleeps; 0 at first. */
 #define SINCE_RUN 1
 
 /* Since when a task can run and does not, in ns of CLOCK_MONOTONIC. */
@@ -71,6 +70,9 @@ const volatile uint64_t wait_bounds[RUNQUEUE_BOUNDS] = {};
 
 /* No more cgroups fit in: nobody tries until the probe has made room. */
 uint32_t full = 0;
+
+/* When these programs were attached: what was written before that is of another time. */
+uint64_t attached_at = 0;
 
 /* The cgroup that has the task's shares: of the cpu controller, or of v2 where the kernel has none. */
 static __always_inline struct kernfs_node *share_cgroup(struct task_struct *task)
@@ -138,7 +140,7 @@ static __always_inline int woken_at(struct task_struct *task)
 	uint64_t *at = bpf_task_storage_get(&since, task, NULL, 0);
 
 	/* One that was preempted on its way to sleep waits already. */
-	if (at && *at <= SINCE_RUN)
+	if (at && *at < attached_at)
 		*at = bpf_ktime_get_ns();
 	return 0;
 }
@@ -172,18 +174,19 @@ int BPF_PROG(switched, bool preempted, struct task_struct *prev, struct task_str
 	begun = at ? *at : SINCE_RUN;
 	if (begun == SINCE_RUN)
 		gopher_lose(RUNQUEUE_LOST_BEGIN);
-	else if (begun != SINCE_UNKNOWN)
+	else if (begun >= attached_at)
 		count(next, now - begun);
 	if (at)
 		*at = SINCE_RUN;
 	return 0;
 }
 
-/* Before the new task can be woken, and where memory may be taken. */
-SEC("?tp_btf/sched_process_fork")
-int BPF_PROG(forked, struct task_struct *parent, struct task_struct *child)
+/* Before the new task is woken, and where memory may be taken; of sched_process_fork, threads of io_uring are
+ * not told. */
+SEC("?tp_btf/task_newtask")
+int BPF_PROG(made, struct task_struct *task)
 {
-	bpf_task_storage_get(&since, child, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	bpf_task_storage_get(&since, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	return 0;
 }
 
@@ -209,8 +212,9 @@ static __always_inline void wait_by_pid(uint32_t pid, uint64_t now)
 static __always_inline int woken_pid(struct task_struct *task)
 {
 	uint32_t pid = task->pid;
+	uint64_t *at = bpf_map_lookup_elem(&since_by_pid, &pid);
 
-	if (!bpf_map_lookup_elem(&since_by_pid, &pid))
+	if (!at || *at < attached_at)
 		wait_by_pid(pid, bpf_ktime_get_ns());
 	return 0;
 }
@@ -242,7 +246,8 @@ int BPF_PROG(switched_by_pid, bool preempted, struct task_struct *prev, struct t
 	pid = next->pid;
 	at = pid ? bpf_map_lookup_elem(&since_by_pid, &pid) : NULL;
 	if (at) {
-		count(next, now - *at);
+		if (*at >= attached_at)
+			count(next, now - *at);
 		bpf_map_delete_elem(&since_by_pid, &pid);
 	}
 	return 0;

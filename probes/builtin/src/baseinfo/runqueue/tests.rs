@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::{Instant, SystemTime};
 
 /// Runs `body` with the programs attached.
@@ -91,9 +91,18 @@ fn signal(pids: &[u32], signal: Signal) {
     }
 }
 
-/// Runs `script` in a cgroup of its own on one CPU until the kernel says `enough` of its tasks, and compares.
-fn compare(name: &'static str, script: &'static str, enough: fn(Waited) -> bool) {
-    observing(|run_queue| {
+/// Tasks in a cgroup of their own, on one CPU.
+struct Crowd {
+    group: Group,
+    shell: Child,
+    /// What the kernel said of the shell before it began; the others began with nothing.
+    shell_before: Waited,
+    /// What the programs had counted then.
+    counted_before: Waited,
+}
+
+impl Crowd {
+    fn begin(name: &str, script: &str, run_queue: &mut RunQueue<'_>) -> Self {
         let group = Group::new("cpu", name);
         let waiting = group.wait_with(script);
         let pid = waiting.pid();
@@ -102,21 +111,44 @@ fn compare(name: &'static str, script: &'static str, enough: fn(Waited) -> bool)
         one.set((0..CpuSet::MAX_CPU).find(|cpu| here.is_set(*cpu)).expect("a CPU"));
         sched_setaffinity(Pid::from_raw(pid.cast_signed()), &one).expect("pinned");
         until_state(pid, "S");
-        let before = (counted(&read(run_queue).0, &group.path), witnessed(pid));
-        let mut shell = waiting.go();
+        let (shell_before, counted_before) = (witnessed(pid), counted(&read(run_queue).0, &group.path));
+        Self { shell: waiting.go(), group, shell_before, counted_before }
+    }
+
+    fn witnessed(&self) -> Waited {
+        all_witnessed(&self.group.processes()).since(self.shell_before)
+    }
+
+    /// Waits until the kernel says `enough` of them.
+    fn until(&self, enough: impl Fn(Waited) -> bool) {
         let begun = Instant::now();
-        while !enough(all_witnessed(&group.processes()).since(before.1)) {
-            assert!(begun.elapsed() < PATIENCE, "they do not wait: {:?}", all_witnessed(&group.processes()));
+        while !enough(self.witnessed()) {
+            assert!(begun.elapsed() < PATIENCE, "they do not wait: {:?}", self.witnessed());
             std::thread::yield_now();
         }
-        let pids = group.processes();
+    }
+
+    /// What the programs and the kernel say in the end, and how many are lost.
+    fn end(mut self, run_queue: &mut RunQueue<'_>) -> (Waited, Waited, u64) {
+        let pids = self.group.processes();
         signal(&pids, Signal::STOP);
         pids.iter().for_each(|pid| until_state(*pid, "T"));
-        let kernel = all_witnessed(&pids).since(before.1);
+        let kernel = self.witnessed();
         let (rows, lost) = read(run_queue);
-        let ours = counted(&rows, &group.path).since(before.0);
         signal(&pids, Signal::KILL);
-        shell.wait().expect("killed");
+        self.shell.wait().expect("killed");
+        (counted(&rows, &self.group.path).since(self.counted_before), kernel, lost)
+    }
+}
+
+const PAIR: &str = "(while :; do :; done) & while :; do :; done";
+
+/// Runs `script` until the kernel says `enough` of its tasks, and compares.
+fn compare(name: &'static str, script: &'static str, enough: fn(Waited) -> bool) {
+    observing(|run_queue| {
+        let crowd = Crowd::begin(name, script, run_queue);
+        crowd.until(enough);
+        let (ours, kernel, lost) = crowd.end(run_queue);
         eprintln!("{name}: {ours:?}, the kernel says {kernel:?}, {lost} lost");
         #[allow(clippy::cast_precision_loss)] // a count
         let lost = lost as f64;
@@ -129,12 +161,32 @@ fn compare(name: &'static str, script: &'static str, enough: fn(Waited) -> bool)
 
 #[test]
 fn root_what_a_pair_on_one_cpu_waited_is_what_the_kernel_says() {
-    compare("pair", "(while :; do :; done) & while :; do :; done", |waited| waited.ns >= 500e6);
+    compare("pair", PAIR, |waited| waited.ns >= 500e6);
 }
 
 #[test]
 fn root_each_wake_up_of_a_pipe_on_one_cpu_is_counted_as_often_as_the_kernel_does() {
     compare("pipe", "yes | cat >/dev/null", |waited| waited.runs >= 1000.0);
+}
+
+#[test]
+fn root_a_wait_that_began_before_the_programs_were_attached_again_is_not_counted() {
+    observing(|run_queue| {
+        let crowd = Crowd::begin("again", PAIR, run_queue);
+        crowd.until(|waited| waited.ns >= 50e6);
+        // One of the two waits now, and again when the programs come back.
+        let detached = counted(&read(run_queue).0, &crowd.group.path).since(crowd.counted_before);
+        run_queue.apply(&order(&[]).sub_probes);
+        assert!(read(run_queue).0.is_empty(), "it is not wanted");
+        crowd.until(|waited| waited.ns >= 1050e6);
+        let missed = crowd.witnessed();
+        run_queue.apply(&order(&[NAME]).sub_probes);
+        crowd.until(|waited| waited.ns >= missed.ns + 200e6);
+        let (ours, kernel, _) = crowd.end(run_queue);
+        let (ours, kernel) = (ours.since(detached), kernel.since(missed));
+        // More than the second while nobody looked is what a time of before would add.
+        assert!(ours.runs > 0.0 && ours.ns <= kernel.ns + 500e6, "{ours:?} {kernel:?}");
+    });
 }
 
 #[allow(clippy::disallowed_methods)] // a load needs a process
