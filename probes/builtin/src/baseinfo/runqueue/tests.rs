@@ -210,7 +210,7 @@ fn root_cgroups_for_which_there_is_no_room_are_lost_and_counted() {
             assert_eq!(from.next().expect("an answer").expect("a line"), "x");
             paths.push(group.path.clone());
             // The next one is made before this one is left.
-            drop(std::mem::replace(&mut previous, Some(group)));
+            drop(previous.replace(group));
         }
         let (rows, lost) = read(run_queue);
         assert_eq!(rows.len(), RUNQUEUE_CGROUPS as usize);
