@@ -15,7 +15,6 @@
 
 #include <gopher/cgroup.bpf.h>
 #include <gopher/core_fixes.bpf.h>
-#include <gopher/hist.bpf.h>
 #include <gopher/ring.bpf.h>
 
 #include "runqueue.h"
@@ -110,12 +109,26 @@ static __always_inline struct runqueue_waits *enter(struct kernfs_node *node, ui
 	return entry;
 }
 
+/*
+ * The bucket of a time, by arithmetic: after a dozen branches, which gopher_hist_bucket has, the verifier
+ * of 5.10 goes through all that follows for each combination of them, and gives up.
+ */
+static __always_inline uint32_t bucket_of(uint64_t waited)
+{
+	uint32_t bucket = 0;
+
+#pragma unroll
+	for (int i = 0; i < RUNQUEUE_BOUNDS; i++)
+		bucket += (wait_bounds[i] - waited) >> 63;
+	return bucket;
+}
+
 static __always_inline void count(struct task_struct *task, uint64_t waited)
 {
 	struct kernfs_node *node = share_cgroup(task);
 	uint64_t id = node->id;
 	struct runqueue_waits *entry = bpf_map_lookup_elem(&waits, &id);
-	uint32_t bucket = gopher_hist_bucket(wait_bounds, RUNQUEUE_BOUNDS, waited);
+	uint32_t bucket = bucket_of(waited);
 
 	if (!entry)
 		entry = enter(node, id);
