@@ -100,4 +100,9 @@ struct gopher_hist {
 	uint64_t count[GOPHER_HIST_SLOTS];
 };
 
+/* A cgroup's path: the names of its directories, the innermost first. Longer names are cut, deeper paths too.
+ */
+#define GOPHER_CGROUP_LEVELS 7
+#define GOPHER_CGROUP_NAME 96
+
 #endif /* GOPHER_ABI_H */

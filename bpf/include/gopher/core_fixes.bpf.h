@@ -114,6 +114,21 @@ static __always_inline int gopher_bio_is_clone(const struct bio *bio)
 	return BPF_CORE_READ(bio, bi_flags) >> 1 & 1;
 }
 
+/* What a task does: 0 is that it can run. A direct load, for tasks that the verifier knows. Renamed in 5.14.
+ */
+struct task_struct___until_5_13 {
+	long state;
+} __attribute__((preserve_access_index));
+
+static __always_inline uint32_t gopher_task_state(const struct task_struct *task)
+{
+	const struct task_struct___until_5_13 *older = (const void *)task;
+
+	if (bpf_core_field_exists(older->state))
+		return older->state;
+	return task->__state;
+}
+
 /* The directory that a kernfs node, such as a cgroup's, lies in. Renamed in 6.15. */
 struct kernfs_node___from_6_15 {
 	struct kernfs_node *__parent;

@@ -1,8 +1,8 @@
 //! `baseinfo`: what /proc, /sys, netlink and statvfs say about the host and about chosen processes.
 //!
 //! Owns the descriptor and the list of readers, one file a sub-probe. Each reader owns its tables, its
-//! kept descriptors and its parsing; none knows labels beyond its own. `probe` is the loop, and `trouble` has the
-//! sub-probes that are told by the kernel instead of reading.
+//! kept descriptors and its parsing; none knows labels beyond its own. `probe` is the loop, and `trouble` and
+//! `runqueue` have the sub-probes that are told by the kernel instead of reading.
 
 mod blind;
 mod con;
@@ -10,6 +10,7 @@ mod cpu;
 mod disk;
 mod fs;
 mod host;
+mod idle;
 mod lockup;
 mod mem;
 #[cfg(test)]
@@ -22,6 +23,9 @@ mod probe;
 mod proc;
 mod psi;
 mod rtnl;
+mod runqueue;
+#[cfg(test)]
+mod stage;
 mod stuck;
 mod triggers;
 mod trouble;
@@ -64,6 +68,7 @@ pub(crate) static DESCRIPTOR: Descriptor = Descriptor {
         on_request("oom", "Processes that were killed for want of memory, with who wanted it."),
         on_request("hung_task", "Tasks that the kernel found hung."),
         on_request("reclaim", "Time that tasks waited while memory was made free, by cgroup."),
+        on_request("runqueue", "Time that tasks could have run and did not, by cgroup."),
     ],
     scope: ScopeUse::ProcessesAndContainers,
     params: params![DEV_NAME, ELF_PATH, SMAPS],
@@ -85,6 +90,7 @@ pub(crate) static DESCRIPTOR: Descriptor = Descriptor {
         trouble::SystemOom::TABLE,
         trouble::SystemHungTask::TABLE,
         trouble::SystemReclaim::TABLE,
+        runqueue::SystemRunqueue::TABLE,
     ],
     triggers: triggers::TRIGGERS,
     needs: needs::NEEDS,

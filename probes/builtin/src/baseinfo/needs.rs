@@ -53,13 +53,13 @@ pub(super) const NEEDS: &[Need] = &[
         purpose: "list directories of other users inside containers",
         without: "what other users keep in directories of their own is not counted, and such directories are counted as lost",
     },
-    trouble(Capability::Bpf, "load their programs and make their maps", "they do not run"),
-    trouble(
+    programs(Capability::Bpf, "load their programs and make their maps", "they do not run"),
+    programs(
         Capability::Perfmon,
         "attach their programs and let them read the kernel's memory",
         "they do not run",
     ),
-    trouble(
+    programs(
         Capability::SysResource,
         "make their maps on kernels before 5.11, where RLIMIT_MEMLOCK counts them",
         "on kernels before 5.11 they run only below RLIMIT_MEMLOCK",
@@ -72,6 +72,6 @@ pub(super) const NEEDS: &[Need] = &[
     },
 ];
 
-const fn trouble(capability: Capability, purpose: &'static str, without: &'static str) -> Need {
-    Need { capability, sub_probes: &["oom", "hung_task", "reclaim"], purpose, without }
+const fn programs(capability: Capability, purpose: &'static str, without: &'static str) -> Need {
+    Need { capability, sub_probes: &["oom", "hung_task", "reclaim", "runqueue"], purpose, without }
 }

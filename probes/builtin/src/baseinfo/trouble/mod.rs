@@ -17,15 +17,18 @@ probe_kit::bpf_object!("trouble");
 pub(super) use hung_task::{SystemHungTask, TRIGGER as HUNG_TASK_TRIGGER};
 pub(super) use oom::{SystemOom, TRIGGER as OOM_TRIGGER};
 pub(super) use reclaim::SystemReclaim;
+pub(super) use side::path as cgroup_path;
 
+use super::probe::Programs;
 use bpf::{OpenTroubleSkel, TROUBLE_HANG, TROUBLE_OOM, TroubleSkel, TroubleSkelBuilder, trouble_event};
 use libbpf_rs::MapHandle;
 use libbpf_rs::skel::Skel as _;
-use probe_core::{Batch, Env, Outcome, ProbeError, SubProbes};
+use probe_core::{Batch, Env, Outcome, SubProbes};
 use probe_kit::bpf::{Bpf, Job, LoadError, ObjectSpec, Ring, Storage, Way, abi, cost};
 use probe_kit::kernel::{AttachKind, Requirement, kernel};
 use side::Clock;
 use std::io;
+use std::os::fd::BorrowedFd;
 
 /// The sub-probes.
 pub(super) const NAMES: [&str; 3] = [OOM, HUNG_TASK, RECLAIM];
@@ -189,7 +192,7 @@ impl<'o> Trouble<'o> {
 
     /// Memory of what is known; that of the maps is in the kit's account.
     pub(super) fn memory(&self) -> u64 {
-        self.oom.memory() + self.hung.memory()
+        self.oom.memory() + self.hung.memory() + self.reclaim.memory()
     }
 
     /// What became of each job, for the tests' table of kernels.
@@ -199,13 +202,31 @@ impl<'o> Trouble<'o> {
     }
 }
 
-/// The ring of an object's events.
-pub(super) type Events<'m> = Ring<'m, trouble_event>;
+/// The object with its ring, which it is drained through.
+pub(super) struct Told<'t, 'o, 'm> {
+    pub(super) trouble: &'t mut Trouble<'o>,
+    pub(super) ring: Ring<'m, trouble_event>,
+}
 
-/// Why it is not loaded, for each of its sub-probes.
-pub(super) fn missing(error: LoadError) -> Vec<String> {
-    match ProbeError::from(error) {
-        ProbeError::Unsupported { missing } => missing,
-        other => vec![other.to_string()],
+impl Programs for Told<'_, '_, '_> {
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.ring.fd())
+    }
+
+    fn apply(&mut self, wanted: &SubProbes) -> Outcome {
+        self.trouble.apply(wanted)
+    }
+
+    fn drain(&mut self, out: &mut Batch) {
+        self.trouble.drain(&mut self.ring, out);
+    }
+
+    fn read(&mut self, out: &mut Batch) {
+        self.drain(out);
+        self.trouble.read(out);
+    }
+
+    fn memory(&self) -> u64 {
+        self.trouble.memory()
     }
 }

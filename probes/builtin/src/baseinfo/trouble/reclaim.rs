@@ -1,5 +1,6 @@
 //! `reclaim`: how long tasks had to wait while memory was made free or put together for them, by memory cgroup.
 
+use super::super::idle::Growth;
 use super::bpf::{TROUBLE_BOUNDS, trouble_stalls};
 use super::side::path;
 use libbpf_rs::MapCore;
@@ -7,7 +8,7 @@ use probe_core::{Baseline, Batch, Histogram, Label, Subject, table};
 use probe_kit::bpf::{raised, snapshot};
 use std::collections::HashMap;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use zerocopy::IntoBytes as _;
 
 /// 10 us to 10 s.
@@ -25,29 +26,19 @@ table! {
     }
 }
 
-/// A cgroup where nobody waited for so long makes room, and its row ends.
-const IDLE: Duration = Duration::from_secs(600);
-
-/// What is known of the entries of the kernel's map, by cgroup id: waits so far, and when there was a new one.
+/// What is known of the entries of the kernel's map: how many waits each had.
 #[derive(Debug, Default)]
-pub(super) struct Reclaim(HashMap<u64, (u64, Instant)>);
+pub(super) struct Reclaim(Growth);
 
 impl Reclaim {
     /// Adds the rows, and removes idle entries from `stalls`.
     pub(super) fn read(&mut self, stalls: &dyn MapCore, out: &mut Batch) -> io::Result<()> {
         let entries: Vec<(u64, trouble_stalls)> = snapshot(stalls)?.entries;
-        let now = Instant::now();
-        let before = std::mem::take(&mut self.0);
+        let waits = |entry: &trouble_stalls| entry.hist.iter().flat_map(|hist| hist.count).sum();
+        let counts = entries.iter().map(|(id, entry)| (*id, waits(entry)));
+        let idle = self.0.idle(counts, Instant::now());
         let mut rows: HashMap<Label, [Histogram; 3]> = HashMap::new();
-        let mut idle = Vec::new();
-        for (id, entry) in &entries {
-            let waits: u64 = entry.hist.iter().flat_map(|hist| hist.count).sum();
-            let since = before.get(id).filter(|(then, _)| *then == waits).map_or(now, |(_, since)| *since);
-            if now.duration_since(since) >= IDLE {
-                idle.push(*id);
-                continue;
-            }
-            self.0.insert(*id, (waits, since));
+        for (_, entry) in entries.iter().filter(|(id, _)| !idle.contains(id)) {
             // A cgroup that was removed and made again has another number and the same path.
             let row = rows
                 .entry(path(&entry.path))
@@ -77,5 +68,10 @@ impl Reclaim {
         }
         out.complete::<SystemReclaim>();
         Ok(())
+    }
+
+    /// Memory held.
+    pub(super) fn memory(&self) -> u64 {
+        self.0.memory()
     }
 }

@@ -1,6 +1,6 @@
 //! One side of an event: a task and its memory cgroup, from the kernel's bytes to texts; and counts by cgroup.
 
-use super::bpf::{TROUBLE_LEVELS, trouble_side};
+use super::bpf::trouble_side;
 use probe_core::{Label, ProcKey, Subject};
 use probe_kit::scan;
 use rustix::time::{ClockId, clock_gettime};
@@ -14,10 +14,11 @@ fn text(bytes: &[u8]) -> &[u8] {
 
 /// The path of a cgroup from the names of its directories, the innermost first. One that is deeper than is told
 /// begins with `...`.
-pub(super) fn path<const N: usize>(names: &[[u8; N]]) -> Label {
+pub(in super::super) fn path<const N: usize>(names: &[[u8; N]]) -> Label {
+    let levels = names.len();
     let names: Vec<_> = names.iter().map(|name| text(name)).take_while(|name| !name.is_empty()).collect();
     let mut path = Vec::new();
-    if names.len() == TROUBLE_LEVELS as usize {
+    if names.len() == levels {
         path.extend_from_slice(b"/...");
     }
     for name in names.iter().rev() {
@@ -119,9 +120,10 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use probe_kit::bpf::abi::GOPHER_CGROUP_LEVELS;
 
-    fn names(all: &[&[u8]]) -> [[u8; 8]; TROUBLE_LEVELS as usize] {
-        let mut names = [[b'#'; 8]; TROUBLE_LEVELS as usize];
+    fn names(all: &[&[u8]]) -> [[u8; 8]; GOPHER_CGROUP_LEVELS as usize] {
+        let mut names = [[b'#'; 8]; GOPHER_CGROUP_LEVELS as usize];
         for (slot, name) in names.iter_mut().zip(all.iter().chain(std::iter::repeat(&&b""[..]))) {
             slot[..name.len()].copy_from_slice(name);
             slot[name.len()] = 0;

@@ -1,82 +1,28 @@
 //! The programs against this kernel, as root: an OOM kill in a cgroup of a few megabytes, tasks that wait at a
 //! cgroup's limit, and what each kernel has of it.
 
+use super::super::stage::{Group, PATIENCE, staging};
 use super::bpf::trouble_event;
 use super::*;
 use probe_core::{Occurrence, Subject, Value};
-use probe_kit::cgroup::Hierarchies;
 use probe_kit::testing::{SeenRow, as_in_the_daemon, order, seen};
-use rustix::thread::{CapabilitySets, capabilities, set_capabilities};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Runs `set` with every right that this process has: the stage is set by the test, not by the daemon.
-fn staging<T>(set: impl FnOnce() -> T) -> T {
-    let sets = capabilities(None).expect("asked");
-    let all = CapabilitySets { effective: sets.permitted, ..sets };
-    set_capabilities(None, all).expect("they are permitted");
-    let done = set();
-    set_capabilities(None, sets).expect("less is always allowed");
-    done
-}
-
-/// A cgroup of the memory controller, of whichever version, with a limit.
-struct Small {
-    dir: PathBuf,
-    path: String,
-}
-
-impl Small {
-    fn new(name: &str, bytes: u64) -> Self {
-        staging(|| Self::make(name, bytes))
-    }
-
-    fn make(name: &str, bytes: u64) -> Self {
-        let hierarchies = Hierarchies::find(Path::new("/sys"));
-        let name = format!("gopherd-{name}-{}", std::process::id());
-        let (root, limit, swap) = match (hierarchies.of("memory"), hierarchies.unified()) {
-            (Some(root), _) => (root, "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"),
-            (None, Some(root)) => {
-                fs::write(root.join("cgroup.subtree_control"), "+memory").expect("the memory controller");
-                (root, "memory.max", "memory.swap.max")
-            }
-            _ => panic!("no cgroups"),
-        };
-        let dir = root.join(&name);
-        fs::create_dir(&dir).expect("a cgroup (as root)");
-        fs::write(dir.join(limit), bytes.to_string()).expect("a limit");
-        // Absent without swap accounting: then there is no swap either, on these machines.
-        let swap_bytes = if swap == "memory.swap.max" { 0 } else { bytes };
-        let _ = fs::write(dir.join(swap), swap_bytes.to_string());
-        Self { path: format!("/{name}"), dir }
-    }
-
-    /// Runs `script` in it; it begins once it is in.
-    #[allow(clippy::disallowed_methods)] // a load needs a process
-    fn run(&self, script: &str) -> Child {
-        let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", &format!("read go; {script}")]).stdin(Stdio::piped());
-        let mut child = shell.spawn().expect("a shell");
-        let procs = self.dir.join("cgroup.procs");
-        staging(|| fs::write(procs, child.id().to_string())).expect("moved");
-        use std::io::Write as _;
-        child.stdin.take().expect("a pipe").write_all(b"go\n").expect("told");
-        child
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let begun = Instant::now();
-        while staging(|| fs::remove_dir(&self.dir)).is_err() && begun.elapsed() < PATIENCE {
-            std::thread::yield_now();
-        }
-    }
+/// A cgroup of the memory controller with a limit.
+fn small(name: &str, bytes: u64) -> Group {
+    let group = Group::new("memory", name);
+    let (limit, swap, swap_bytes) = if group.unified {
+        ("memory.max", "memory.swap.max", 0)
+    } else {
+        ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", bytes)
+    };
+    assert!(group.set(limit, &bytes.to_string()), "a limit");
+    // Absent without swap accounting: then there is no swap either, on these machines.
+    group.set(swap, &swap_bytes.to_string());
+    group
 }
 
 /// Runs `body` with the programs of `sub_probe` attached.
@@ -126,7 +72,7 @@ fn arg<'o>(told: &'o Occurrence, name: &str) -> &'o str {
 #[test]
 fn root_an_oom_kill_names_the_victim_who_wanted_memory_and_both_cgroups() {
     observing(OOM, |trouble, ring| {
-        let small = Small::new("oom", 16 << 20);
+        let small = small("oom", 16 << 20);
         // A shell variable that doubles until it does not fit: the victim is the one that wants memory.
         let before = SystemTime::now();
         let mut child = small.run("x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done");
@@ -158,7 +104,7 @@ fn root_an_oom_kill_names_the_victim_who_wanted_memory_and_both_cgroups() {
 #[test]
 fn root_a_victim_that_sleeps_is_told_beside_the_one_that_wants_memory() {
     observing(OOM, |trouble, ring| {
-        let small = Small::new("two", 24 << 20);
+        let small = small("two", 24 << 20);
         let ready = small.dir.join("cgroup.procs");
         // Holds a few megabytes and is the first to go; the other one wants more and is spared at first.
         let mut sleeper = small.run(
@@ -191,7 +137,7 @@ fn root_a_victim_that_sleeps_is_told_beside_the_one_that_wants_memory() {
 #[test]
 fn root_waiting_at_the_limit_of_a_cgroup_is_counted_for_that_cgroup() {
     observing(RECLAIM, |trouble, ring| {
-        let small = Small::new("reclaim", 8 << 20);
+        let small = small("reclaim", 8 << 20);
         // Before the kernel kills anything it tries to free what there is.
         let mut child = small.run("x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done");
         child.wait().expect("killed");
@@ -272,7 +218,7 @@ fn root_a_task_that_hangs_is_told_with_its_process_and_its_cgroup() {
             assert_eq!((out.skipped(), out.occurrences().len()), (&[][..], 0));
             return;
         };
-        let small = Small::new("hang", 64 << 20);
+        let small = small("hang", 64 << 20);
         let mut child = small.run(&format!("echo x >{}/file", frozen.at().display()));
         let (told, count) = until(trouble, ring, |rows, told| {
             let told = told.iter().find(|told| told.labels == [small.path.as_str()])?.clone();

@@ -11,6 +11,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include <gopher/cgroup.bpf.h>
 #include <gopher/core_fixes.bpf.h>
 #include <gopher/hist.bpf.h>
 #include <gopher/ring.bpf.h>
@@ -76,12 +77,11 @@ static __always_inline struct cgroup_subsys_state *memory_css(const struct task_
 {
 	struct cgroup_subsys_state *css = NULL;
 	const void *set = BPF_CORE_READ(task, cgroups);
+	int64_t offset = gopher_css_offset(memory_cgrp_id);
 
-	if (!set || !bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id))
+	if (!set || offset < 0)
 		return NULL;
-	set += bpf_core_field_offset(struct css_set, subsys) +
-	       sizeof(css) * bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id);
-	bpf_probe_read_kernel(&css, sizeof(css), set);
+	bpf_probe_read_kernel(&css, sizeof(css), set + offset);
 	return css;
 }
 
@@ -92,18 +92,6 @@ static __always_inline struct kernfs_node *directory(const struct task_struct *t
 	if (css)
 		return BPF_CORE_READ(css, cgroup, kn);
 	return BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
-}
-
-static __always_inline void write_path(uint8_t (*path)[TROUBLE_NAME], const struct kernfs_node *node)
-{
-#pragma unroll
-	for (int level = 0; level < TROUBLE_LEVELS; level++) {
-		path[level][0] = 0;
-		if (node) {
-			bpf_probe_read_kernel_str(path[level], TROUBLE_NAME, BPF_CORE_READ(node, name));
-			node = gopher_kernfs_parent(node);
-		}
-	}
 }
 
 static __always_inline void write_side(struct trouble_side *side, const struct task_struct *task)
@@ -129,7 +117,7 @@ static __always_inline void write_side(struct trouble_side *side, const struct t
 		side->cgroup_pages = BPF_CORE_READ(memcg, memory.usage.counter);
 		side->cgroup_max_pages = BPF_CORE_READ(memcg, memory.max);
 	}
-	write_path(side->path, directory(task, css));
+	gopher_cgroup_path(side->path, directory(task, css));
 }
 
 /* A task of which the pid is all that is known. */
@@ -261,7 +249,7 @@ static __always_inline int stall_ends(uint32_t stall)
 			gopher_lose(GOPHER_LOST_MAP);
 			return 0;
 		}
-		write_path(entry->path, node);
+		gopher_cgroup_path(entry->path, node);
 	}
 	gopher_hist_add(&entry->hist[stall], gopher_hist_bucket(stall_bounds, TROUBLE_BOUNDS, waited),
 			waited);

@@ -5,11 +5,6 @@
 
 #include <gopher/abi.h>
 
-/* A cgroup's path: the names of its directories, the innermost first. Longer names are cut, deeper paths too.
- */
-#define TROUBLE_LEVELS 7
-#define TROUBLE_NAME 96
-
 /* Cgroups whose stalls are counted. */
 #define TROUBLE_CGROUPS 512
 
@@ -31,7 +26,7 @@ struct trouble_side {
 	int32_t oom_score_adj;
 	uint32_t zero;
 	uint8_t comm[16];
-	uint8_t path[TROUBLE_LEVELS][TROUBLE_NAME];
+	uint8_t path[GOPHER_CGROUP_LEVELS][GOPHER_CGROUP_NAME];
 };
 
 struct trouble_event {
@@ -55,7 +50,7 @@ enum trouble_stall {
 
 struct trouble_stalls {
 	struct gopher_hist hist[3];
-	uint8_t path[TROUBLE_LEVELS][TROUBLE_NAME];
+	uint8_t path[GOPHER_CGROUP_LEVELS][GOPHER_CGROUP_NAME];
 };
 
 #endif /* TROUBLE_H */
