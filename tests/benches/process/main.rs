@@ -12,6 +12,7 @@ mod delivery;
 mod events;
 mod flood;
 mod functions;
+mod io;
 mod keepalive;
 mod latency;
 mod measure;
@@ -61,6 +62,7 @@ const PARTS: &[Part] = &[
     ("tracker", tracker::measure),
     ("events", events::measure),
     ("delivery", delivery::measure),
+    ("io", io::measure),
 ];
 
 fn main() -> ExitCode {

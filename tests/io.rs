@@ -1,0 +1,109 @@
+//! `io` in the daemon: a disk of the test's own under real work, beside what the kernel has counted of it.
+
+use gopher_e2e::disk::LoopDisk;
+use gopher_e2e::process::{run, text_of};
+use gopher_e2e::{Daemon, Scrape, Setup, eventually};
+use serde_json::json;
+use std::fs;
+
+/// Starts `io` with a report every five seconds.
+#[track_caller]
+fn observe(daemon: &Daemon<'_>) {
+    let order = json!({"state": "running", "params": {"report_period": 5, "sample_period": 100}});
+    daemon.put("io", &order.to_string());
+    for sub in daemon.probe("io")["status"]["sub_probes"].as_array().expect("sub-probes") {
+        assert_ne!(sub["state"], "unavailable", "{sub:#}");
+    }
+}
+
+/// `gala_gopher_block_FIELD` of a device.
+fn value(scrape: &Scrape, field: &str, device: &str) -> Option<f64> {
+    let name = format!("gala_gopher_block_{field}");
+    let mut rows = scrape.all(&name);
+    rows.find(|row| row.label("blk_name") == Some(device)).map(|row| row.value)
+}
+
+/// Descriptors of the daemon that are BPF's.
+fn of_bpf(daemon: &Daemon<'_>) -> usize {
+    let folder = fs::read_dir(format!("/proc/{}/fd", daemon.pid())).expect("descriptors");
+    let to = folder.flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
+    to.filter(|to| to.to_string_lossy().contains("bpf")).count()
+}
+
+#[test]
+fn a_file_system_s_requests_bytes_and_pages_are_what_the_kernel_counts() {
+    let setup = Setup::new();
+    let disk = LoopDisk::new(&setup.path("disk"), 64 << 20, 64 << 20);
+    text_of("mkfs.ext4", &["-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", disk.path()]);
+    let daemon = setup.start();
+    let before = disk.stat();
+    observe(&daemon);
+    let mounted = disk.mount(&setup.path("mounted"));
+    let file = mounted.path().join("file");
+    let of = format!("of={}", file.display());
+    text_of("dd", &["if=/dev/zero", &of, "bs=64k", "count=128", "conv=fsync"]);
+    text_of("dd", &["if=/dev/zero", &of, "bs=4k", "count=256", "oflag=direct", "conv=notrunc"]);
+    drop(mounted);
+    let stat = disk.stat().since(&before);
+    assert!(stat.write_bytes >= (8 << 20) + (1 << 20), "the stage is set");
+    let scrape = daemon.scrape_until("what the kernel has counted", |scrape| {
+        #[allow(clippy::cast_precision_loss)] // some megabytes
+        let all = value(scrape, "write_bytes", disk.name()) == Some(stat.write_bytes as f64)
+            && value(scrape, "read_bytes", disk.name()) == Some(stat.read_bytes as f64)
+            && value(scrape, "count_latency_req", disk.name()) == Some(stat.requests as f64);
+        all.then(|| scrape.clone())
+    });
+    // 8 MiB through the cache, and the file system's own.
+    assert!(value(&scrape, "mark_page_dirty", disk.name()) >= Some(2048.0));
+    assert!(value(&scrape, "load_page_cache", disk.name()) >= Some(2048.0));
+    for stage in ["req", "driver", "device"] {
+        let count = value(&scrape, &format!("{stage}_latency_ns_count"), disk.name());
+        assert_eq!(count, value(&scrape, &format!("count_latency_{stage}"), disk.name()), "{stage}");
+    }
+    assert_eq!(value(&scrape, "err_count", disk.name()), Some(0.0));
+    let row =
+        scrape.all("gala_gopher_block_read_bytes").find(|row| row.label("blk_name") == Some(disk.name()));
+    let row = row.expect("a row");
+    assert_eq!(row.label("disk_name"), Some(disk.name()));
+    let number = fs::read_to_string(format!("/sys/block/{}/dev", disk.name())).expect("a number");
+    let labels = (row.label("major"), row.label("first_minor"));
+    assert_eq!(
+        labels,
+        number.trim().split_once(':').map(|(major, minor)| (Some(major), Some(minor))).expect("two")
+    );
+
+    // What the operator takes away is gone, and what he keeps stays.
+    daemon.put("io", r#"{"cmd":{"probe":["io_count"]}}"#);
+    daemon.scrape_until("the end of the latencies", |scrape| {
+        let gone = value(scrape, "count_latency_req", disk.name()).is_none();
+        (gone && value(scrape, "write_bytes", disk.name()).is_some()).then_some(())
+    });
+    let attached = of_bpf(&daemon);
+    assert!(attached > 0, "it observes");
+    daemon.put("io", r#"{"state":"stopped"}"#);
+    eventually("nothing of it to be left in the kernel", || (of_bpf(&daemon) == 0).then_some(()));
+    assert!(value(&daemon.scrape("/metrics"), "write_bytes", disk.name()).is_none());
+}
+
+#[test]
+fn a_disk_that_fails_and_is_pulled_has_its_errors_counted_and_the_daemon_goes_on() {
+    let setup = Setup::new();
+    // More bytes than there is memory for: writes fail where that ends.
+    let disk = LoopDisk::new(&setup.path("disk"), 4 << 20, 256 << 10);
+    let daemon = setup.start();
+    observe(&daemon);
+    let of = format!("of={}", disk.path());
+    let mut failed = 0;
+    for seek in 0..100 {
+        let seek = format!("seek={seek}");
+        let output = run("dd", &["if=/dev/zero", &of, "bs=4k", "count=1", "oflag=direct", &seek], b"");
+        failed += u32::from(!output.status.success());
+    }
+    assert!(failed > 10, "the stage is set: {failed}");
+    disk.detach();
+    daemon.scrape_until("each failure", |scrape| {
+        let all = value(scrape, "err_count", disk.name()) == Some(f64::from(failed));
+        (all && value(scrape, "err_code", disk.name()) == Some(28.0)).then_some(())
+    });
+    assert_eq!(daemon.state("io"), "running", "{:#}", daemon.probe("io"));
+}
