@@ -93,7 +93,7 @@ if [ "$what" = test ]; then
 	need redis-server redis-server redis
 	# The disks that io is tested with, and the modules of the matrix's kernels.
 	need losetup mount util-linux-core
-	need mkfs.ext4 e2fsprogs e2fsprogs
+	need addpart util-linux util-linux
 	need dmsetup dmsetup device-mapper
 	need xz xz-utils xz
 	need nginx nginx-light nginx

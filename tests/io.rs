@@ -1,7 +1,9 @@
 //! `io` in the daemon: a disk of the test's own under real work, beside what the kernel has counted of it.
 
+use gopher_e2e::bpf::{KINDS, existing, held};
 use gopher_e2e::disk::LoopDisk;
 use gopher_e2e::process::{run, text_of};
+use gopher_e2e::stream::Following;
 use gopher_e2e::{Daemon, Scrape, Setup, eventually};
 use serde_json::json;
 use std::fs;
@@ -9,11 +11,19 @@ use std::fs;
 /// Starts `io` with a report every five seconds.
 #[track_caller]
 fn observe(daemon: &Daemon<'_>) {
-    let order = json!({"state": "running", "params": {"report_period": 5, "sample_period": 100}});
+    let params = json!({"report_period": 5, "sample_period": 100, "report_event": 1});
+    let order = json!({"state": "running", "params": params});
     daemon.put("io", &order.to_string());
     for sub in daemon.probe("io")["status"]["sub_probes"].as_array().expect("sub-probes") {
         assert_ne!(sub["state"], "unavailable", "{sub:#}");
     }
+}
+
+/// Its major and its minor number.
+fn number(disk: &LoopDisk) -> (String, String) {
+    let text = fs::read_to_string(format!("/sys/block/{}/dev", disk.name())).expect("a number");
+    let (major, minor) = text.trim().split_once(':').expect("two");
+    (major.to_owned(), minor.to_owned())
 }
 
 /// `gala_gopher_block_FIELD` of a device.
@@ -21,13 +31,6 @@ fn value(scrape: &Scrape, field: &str, device: &str) -> Option<f64> {
     let name = format!("gala_gopher_block_{field}");
     let mut rows = scrape.all(&name);
     rows.find(|row| row.label("blk_name") == Some(device)).map(|row| row.value)
-}
-
-/// Descriptors of the daemon that are BPF's.
-fn of_bpf(daemon: &Daemon<'_>) -> usize {
-    let folder = fs::read_dir(format!("/proc/{}/fd", daemon.pid())).expect("descriptors");
-    let to = folder.flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
-    to.filter(|to| to.to_string_lossy().contains("bpf")).count()
 }
 
 #[test]
@@ -38,14 +41,15 @@ fn a_file_system_s_requests_bytes_and_pages_are_what_the_kernel_counts() {
     let daemon = setup.start();
     let before = disk.stat();
     observe(&daemon);
-    let mounted = disk.mount(&setup.path("mounted"));
+    // Without flushes, of which the kernel counts what asks for them too: each request is one.
+    let mounted = disk.mount(&setup.path("mounted"), "barrier=0");
     let file = mounted.path().join("file");
     let of = format!("of={}", file.display());
     text_of("dd", &["if=/dev/zero", &of, "bs=64k", "count=128", "conv=fsync"]);
     text_of("dd", &["if=/dev/zero", &of, "bs=4k", "count=256", "oflag=direct", "conv=notrunc"]);
     drop(mounted);
     let stat = disk.stat().since(&before);
-    assert!(stat.write_bytes >= (8 << 20) + (1 << 20), "the stage is set");
+    assert!(stat.write_bytes >= (8 << 20) + (1 << 20) && stat.flushes == 0, "the stage is set: {stat:?}");
     let scrape = daemon.scrape_until("what the kernel has counted", |scrape| {
         #[allow(clippy::cast_precision_loss)] // some megabytes
         let all = value(scrape, "write_bytes", disk.name()) == Some(stat.write_bytes as f64)
@@ -65,12 +69,11 @@ fn a_file_system_s_requests_bytes_and_pages_are_what_the_kernel_counts() {
         scrape.all("gala_gopher_block_read_bytes").find(|row| row.label("blk_name") == Some(disk.name()));
     let row = row.expect("a row");
     assert_eq!(row.label("disk_name"), Some(disk.name()));
-    let number = fs::read_to_string(format!("/sys/block/{}/dev", disk.name())).expect("a number");
-    let labels = (row.label("major"), row.label("first_minor"));
-    assert_eq!(
-        labels,
-        number.trim().split_once(':').map(|(major, minor)| (Some(major), Some(minor))).expect("two")
-    );
+    let (major, minor) = number(&disk);
+    assert_eq!((row.label("major"), row.label("first_minor")), (Some(&*major), Some(&*minor)));
+
+    let maps = scrape.value("gopherd_bpf_map_bytes", &[("probe", "io")]).expect("what its maps take");
+    assert!((1e6..16e6).contains(&maps), "{maps}");
 
     // What the operator takes away is gone, and what he keeps stays.
     daemon.put("io", r#"{"cmd":{"probe":["io_count"]}}"#);
@@ -78,10 +81,12 @@ fn a_file_system_s_requests_bytes_and_pages_are_what_the_kernel_counts() {
         let gone = value(scrape, "count_latency_req", disk.name()).is_none();
         (gone && value(scrape, "write_bytes", disk.name()).is_some()).then_some(())
     });
-    let attached = of_bpf(&daemon);
-    assert!(attached > 0, "it observes");
+    let objects = KINDS.map(|kind| (kind, held(kind, daemon.pid())));
+    assert!(objects.iter().all(|(_, ids)| !ids.is_empty()), "it observes: {objects:?}");
     daemon.put("io", r#"{"state":"stopped"}"#);
-    eventually("nothing of it to be left in the kernel", || (of_bpf(&daemon) == 0).then_some(()));
+    eventually("nothing of it to be left in the kernel", || {
+        objects.iter().all(|(kind, ids)| existing(kind, ids).is_empty()).then_some(())
+    });
     assert!(value(&daemon.scrape("/metrics"), "write_bytes", disk.name()).is_none());
 }
 
@@ -90,7 +95,9 @@ fn a_disk_that_fails_and_is_pulled_has_its_errors_counted_and_the_daemon_goes_on
     let setup = Setup::new();
     // More bytes than there is memory for: writes fail where that ends.
     let disk = LoopDisk::new(&setup.path("disk"), 4 << 20, 256 << 10);
+    let number = number(&disk);
     let daemon = setup.start();
+    let stream = Following::start(&daemon.rest(), "&feature=io", None);
     observe(&daemon);
     let of = format!("of={}", disk.path());
     let mut failed = 0;
@@ -101,6 +108,18 @@ fn a_disk_that_fails_and_is_pulled_has_its_errors_counted_and_the_daemon_goes_on
     }
     assert!(failed > 10, "the stage is set: {failed}");
     disk.detach();
+    // The first of them is told at once, the others fall under its suppression.
+    let event = stream.wait("the event of a failure", |sent| sent.json()["SeverityText"] == "WARN").json();
+    assert_eq!(event["Resource"]["metric"], "gala_gopher_block_err_code");
+    assert_eq!(event["Resource"]["labels"]["Device"], disk.name());
+    let entity = event["Attributes"]["entity_id"].as_str().expect("an id");
+    assert!(entity.ends_with(&format!("_block_{}_{}", number.0, number.1)), "{entity}");
+    let body = event["Body"].as_str().expect("a text");
+    assert!(
+        body.contains(&format!("A request of {} (disk {0}) failed: write of 4096 bytes", disk.name())),
+        "{body}"
+    );
+    assert!(body.ends_with("No space left on device (28)."), "{body}");
     daemon.scrape_until("each failure", |scrape| {
         let all = value(scrape, "err_count", disk.name()) == Some(f64::from(failed));
         (all && value(scrape, "err_code", disk.name()) == Some(28.0)).then_some(())

@@ -17,9 +17,12 @@ libraries() { # libraries FILE: those that it is linked with, none if it is stat
 	done
 }
 libraries "$root/bin/busybox"
-dmsetup=$(command -v dmsetup || echo /usr/sbin/dmsetup)
-cp -L "$dmsetup" "$root/bin/dmsetup"
-libraries "$dmsetup"
+# What busybox has not, for the disks of tests.
+for program in dmsetup addpart; do
+	found=$(command -v "$program" || echo "/usr/sbin/$program")
+	cp -L "$found" "$root/bin/$program"
+	libraries "$found"
+done
 for binary; do
 	# Debug information is most of the size and of no use there.
 	strip -g -o "$root/tests/${binary##*/}" "$binary"

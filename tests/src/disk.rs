@@ -72,11 +72,11 @@ impl LoopDisk {
         self.path.trim_start_matches("/dev/")
     }
 
-    /// Mounts the file system on it at the folder `at`, which is made.
+    /// Mounts the file system on it at the folder `at`, which is made, with these options.
     #[track_caller]
-    pub fn mount(&self, at: &Path) -> Mounted {
+    pub fn mount(&self, at: &Path, options: &str) -> Mounted {
         std::fs::create_dir_all(at).expect("the folder to mount at");
-        text_of("mount", &[&self.path, at.to_str().expect("a path of text")]);
+        text_of("mount", &["-o", options, &self.path, at.to_str().expect("a path of text")]);
         Mounted(at.to_owned())
     }
 
@@ -94,9 +94,10 @@ impl LoopDisk {
         // The fields of Documentation/block/stat.rst.
         let field: Vec<u64> = text.split_whitespace().map(|word| word.parse().expect("a number")).collect();
         DiskStat {
-            requests: field[0] + field[4] + field[11] + field[15],
+            requests: field[0] + field[4] + field[11],
             read_bytes: field[2] * 512,
             write_bytes: field[6] * 512,
+            flushes: field[15],
         }
     }
 }
@@ -127,12 +128,14 @@ impl Drop for Mounted {
 /// What the kernel has counted of a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiskStat {
-    /// Reads, writes, discards and flushes.
+    /// Reads, writes and discards; among the writes are those of no bytes that ask for a flush.
     pub requests: u64,
     /// Bytes read.
     pub read_bytes: u64,
     /// Bytes written.
     pub write_bytes: u64,
+    /// Flushes that the driver got.
+    pub flushes: u64,
 }
 
 impl DiskStat {
@@ -142,6 +145,7 @@ impl DiskStat {
             requests: self.requests - before.requests,
             read_bytes: self.read_bytes - before.read_bytes,
             write_bytes: self.write_bytes - before.write_bytes,
+            flushes: self.flushes - before.flushes,
         }
     }
 }

@@ -6,6 +6,8 @@ use probe_core::Descriptor;
 mod baseinfo;
 #[path = "container/mod.rs"]
 mod container;
+#[path = "io/mod.rs"]
+mod io;
 #[path = "socket/mod.rs"]
 mod socket;
 #[path = "tcp/mod.rs"]
@@ -13,4 +15,4 @@ mod tcp;
 
 /// The features that are built, one folder each.
 pub(crate) static REGISTRY: &[&Descriptor] =
-    &[&baseinfo::DESCRIPTOR, &container::DESCRIPTOR, &socket::DESCRIPTOR, &tcp::DESCRIPTOR];
+    &[&baseinfo::DESCRIPTOR, &container::DESCRIPTOR, &io::DESCRIPTOR, &socket::DESCRIPTOR, &tcp::DESCRIPTOR];

@@ -2,14 +2,12 @@
 //! without the probe, in turn, since only the difference means something on a shared machine.
 
 use crate::Length;
-use crate::measure::cpu;
+use crate::measure::{Measured, cpu, run_time};
 use crate::report::Report;
 use gopher_e2e::disk::LoopDisk;
-use gopher_e2e::process::text_of;
 use gopher_e2e::{Daemon, Setup};
 use rustix::fs::OFlags;
-use serde_json::Value;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
@@ -17,7 +15,6 @@ use std::time::{Duration, Instant};
 /// Reads of one measurement, by each of two threads.
 const READS: u32 = 100_000;
 const BLOCK: usize = 4096;
-const SWITCH: &str = "/proc/sys/kernel/bpf_stats_enabled";
 
 /// Adds the cost of a request and of a report.
 pub(crate) fn measure(length: Length, report: &mut Report) {
@@ -44,29 +41,15 @@ pub(crate) fn measure(length: Length, report: &mut Report) {
     report.shown("io: CPU of the daemon for a report", "ms", vec![each]);
 }
 
-/// Nanoseconds that the programs take for a request, the kernel's measuring included.
+/// Nanoseconds that the programs take for a request, the kernel's reading of the clock included.
 fn programs(daemon: &Daemon<'_>, disk: &LoopDisk) -> f64 {
-    let before = fs::read_to_string(SWITCH).expect("a switch");
-    fs::write(SWITCH, "1").expect("switched (as root)");
-    let (requests, time) = (disk.stat(), run_time(daemon));
+    let _measured = Measured::begin();
+    let (requests, before) = (disk.stat(), run_time(daemon));
     read(disk);
-    let time = run_time(daemon) - time;
-    let requests = disk.stat().since(&requests).requests;
-    fs::write(SWITCH, before.trim()).expect("switched");
+    let time = run_time(daemon).0 - before.0;
     #[allow(clippy::cast_precision_loss)] // some hundred thousand
-    let requests = requests as f64;
+    let requests = disk.stat().since(&requests).requests as f64;
     time / requests
-}
-
-/// Run time of the programs of the daemon, in nanoseconds.
-fn run_time(daemon: &Daemon<'_>) -> f64 {
-    let text = text_of("bpftool", &["prog", "show", "-j"]);
-    let programs: Value = serde_json::from_str(&text).expect("JSON of bpftool");
-    let ours = programs.as_array().expect("a list").iter().filter(|program| {
-        let holders = program["pids"].as_array();
-        holders.is_some_and(|all| all.iter().any(|one| one["pid"].as_u64() == Some(daemon.pid().into())))
-    });
-    ours.filter_map(|program| program["run_time_ns"].as_f64()).sum()
 }
 
 /// Reads from two threads; microseconds of one read.

@@ -62,7 +62,7 @@ const PARTS: &[Part] = &[
     ("tracker", tracker::measure),
     ("events", events::measure),
     ("delivery", delivery::measure),
-    ("io", io::measure),
+    ("disk requests", io::measure),
 ];
 
 fn main() -> ExitCode {

@@ -2,9 +2,8 @@
 //! scope and out of it; and what a process that is not observed notices.
 
 use crate::Length;
-use crate::measure::Spread;
+use crate::measure::{Measured, Spread, run_time};
 use crate::report::Report;
-use gopher_e2e::bpf::{all, held};
 use gopher_e2e::daemon::free_port;
 use gopher_e2e::{Daemon, Setup, within};
 use serde_json::{Value, json};
@@ -165,35 +164,6 @@ fn counter(name: &str) -> u64 {
         }
     }
     panic!("no {name}");
-}
-
-/// Nanoseconds and runs of the daemon's programs since they were loaded, of the time in which the kernel measured.
-fn run_time(daemon: &Daemon<'_>) -> (f64, f64) {
-    let own = held("prog", daemon.pid());
-    let programs = all("prog");
-    let ours = programs.iter().filter(|program| program["id"].as_u64().is_some_and(|id| own.contains(&id)));
-    ours.fold((0.0, 0.0), |(ns, runs), program| {
-        let of = |field: &str| program[field].as_f64().unwrap_or(0.0);
-        (ns + of("run_time_ns"), runs + of("run_cnt"))
-    })
-}
-
-/// Has the kernel measure while it lives.
-struct Measured;
-
-impl Measured {
-    const SWITCH: &str = "/proc/sys/kernel/bpf_stats_enabled";
-
-    fn begin() -> Self {
-        std::fs::write(Self::SWITCH, "1").expect("the kernel measures, as root");
-        Self
-    }
-}
-
-impl Drop for Measured {
-    fn drop(&mut self) {
-        let _ = std::fs::write(Self::SWITCH, "0");
-    }
 }
 
 /// What the end of a socket costs in the kernel: all that the programs do from its birth on, divided by the ends.

@@ -2,7 +2,7 @@
 
 use super::bpf::io_failure;
 use super::devices::{Place, major_minor};
-use super::tables;
+use super::triggers::REQUEST_FAILED;
 use probe_core::{Label, Occurrence, Subject};
 use rustix::io::Errno;
 use std::io;
@@ -90,7 +90,7 @@ pub(super) fn occurrence(
     let (major, minor) = major_minor(failure.device);
     let number = |number: u64| Label::from(number.to_string());
     Occurrence {
-        trigger: tables::failed(),
+        trigger: REQUEST_FAILED,
         subject: Subject::Host,
         labels: vec![number(major.into()), number(minor.into()), place.name.clone(), place.disk.clone()],
         args: vec![

@@ -11,10 +11,10 @@ use super::tables::LATENCY;
 use libbpf_rs::skel::Skel as _;
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 use probe_core::{Outcome, ProbeError, SubProbes};
-use probe_kit::bpf::{Bpf, Costs, ObjectSpec, Storage, abi, cost, lookup, per_cpu, raised, snapshot};
+use probe_kit::bpf::{Bpf, ObjectSpec, Storage, abi, cost, lookup, per_cpu, raised, snapshot};
+use probe_kit::clock::monotonic_ns;
 use probe_kit::kernel::{Kernel, Requirement};
 use rustix::param::page_size;
-use rustix::time::{ClockId, clock_gettime};
 use std::io;
 use std::time::Duration;
 use zerocopy::{FromBytes as _, IntoBytes as _};
@@ -25,22 +25,25 @@ const FORGOTTEN: Duration = Duration::from_secs(300);
 /// The kernels that number states of requests in the older way have this.
 const ZONES_ARE_LOCKED: Requirement = Requirement::Field("elevator_type", "elevator_features");
 
-/// What the programs and this file have lost, by the label of `gopherd_lost_total`.
-pub(super) type Losses = [(&'static str, u64); 5];
+/// What was lost, by the label of `gopherd_lost_total`.
+pub(super) type Losses = Vec<(&'static str, u64)>;
+
+/// The losses that the programs count.
+const REASONS: [(&str, u32); 4] = [
+    ("device_map_full", abi::GOPHER_LOST_MAP),
+    ("failure_ring_full", abi::GOPHER_LOST_RING),
+    (IN_FLIGHT, IO_LOST_IN_FLIGHT),
+    ("request_begin_unseen", IO_LOST_UNSEEN),
+];
+const IN_FLIGHT: &str = "request_map_full";
 
 /// The loaded object.
 pub(super) struct Source<'o> {
     object: Bpf<IoSkel<'o>>,
     numbering: Numbering,
     doing: u32,
-    lost: [u64; 5],
-}
-
-/// By the clock of the programs.
-pub(super) fn now_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    let part = |value: i64| u64::try_from(value).unwrap_or(0);
-    part(now.tv_sec) * 1_000_000_000 + part(now.tv_nsec)
+    /// What of it was told.
+    told: [u64; REASONS.len() + 1],
 }
 
 impl<'o> Source<'o> {
@@ -55,7 +58,7 @@ impl<'o> Source<'o> {
         })?;
         let older = kernel.ask(ZONES_ARE_LOCKED).is_ok();
         let numbering = if older { Numbering::Older } else { Numbering::Newer };
-        Ok(Self { object, numbering, doing: 0, lost: [0; 5] })
+        Ok(Self { object, numbering, doing: 0, told: [0; _] })
     }
 
     /// What this kernel gives.
@@ -178,31 +181,27 @@ impl<'o> Source<'o> {
     /// What was lost since the last time.
     pub(super) fn losses(&mut self) -> io::Result<Losses> {
         let object = self.object.skel().object();
-        let now = [
-            cost::lost(object, abi::GOPHER_LOST_MAP)?,
-            cost::lost(object, abi::GOPHER_LOST_RING)?,
-            cost::lost(object, IO_LOST_IN_FLIGHT)?,
-            cost::lost(object, IO_LOST_UNSEEN)?,
-            Costs::of(object, &[])?.recursion_misses().unwrap_or(0),
-        ];
-        let before = std::mem::replace(&mut self.lost, now);
-        let grown = |at: usize| now[at].saturating_sub(before[at]);
-        if grown(2) > 0 {
-            let age = FORGOTTEN.as_nanos().try_into().unwrap_or(u64::MAX);
-            self.forget_bios(now_ns().saturating_sub(age))?;
+        let mut now = Vec::with_capacity(REASONS.len() + 1);
+        for (name, reason) in REASONS {
+            now.push((name, cost::lost(object, reason)?));
         }
-        Ok([
-            ("device_map_full", grown(0)),
-            ("failure_ring_full", grown(1)),
-            ("request_map_full", grown(2)),
-            ("request_begin_unseen", grown(3)),
-            ("program_skipped", grown(4)),
-        ])
+        now.push(("program_skipped", cost::recursion_misses(object)?.unwrap_or(0)));
+        for ((_, count), told) in now.iter_mut().zip(&mut self.told) {
+            let grown = count.saturating_sub(*told);
+            *told = *count;
+            *count = grown;
+        }
+        if now.iter().any(|(name, count)| *name == IN_FLIGHT && *count > 0) {
+            let age = FORGOTTEN.as_nanos().try_into().unwrap_or(u64::MAX);
+            self.forget_bios(monotonic_ns().saturating_sub(age))?;
+        }
+        Ok(now)
     }
 
-    /// Memory of maps and programs.
-    pub(super) fn memory(&self) -> u64 {
-        Costs::of(self.object.skel().object(), &[]).map_or(0, |costs| costs.memory_bytes)
+    /// What became of each job, for the tests' table of kernels.
+    #[cfg(test)]
+    pub(super) fn verdicts(&self) -> Vec<String> {
+        self.object.verdicts().collect()
     }
 }
 
@@ -211,3 +210,7 @@ fn devices(map: &dyn MapCore) -> impl Iterator<Item = u32> + '_ {
     let keys = map.keys().take(map.max_entries() as usize);
     keys.filter_map(|key| u32::read_from_bytes(&key).ok())
 }
+
+#[cfg(test)]
+#[path = "kernel_tests.rs"]
+mod tests;

@@ -12,6 +12,7 @@ mod kernel;
 mod probe;
 mod series;
 mod tables;
+mod triggers;
 
 probe_kit::bpf_object!("io");
 
@@ -41,7 +42,7 @@ pub(crate) static DESCRIPTOR: Descriptor = Descriptor {
         tables::IoCount::TABLE,
         tables::IoPagecache::TABLE,
     ],
-    triggers: tables::TRIGGERS,
+    triggers: triggers::TRIGGERS,
     needs: jobs::NEEDS,
     build: Some(|env| Box::new(probe::Io::new(env))),
 };

@@ -3,11 +3,12 @@
 use super::bpf::io_failure;
 use super::devices;
 use super::failure;
-use super::kernel::{Source, now_ns};
+use super::kernel::Source;
 use super::series::{Devices, Names, Showing};
 use super::{ERR, Groups};
 use probe_core::{Batch, Env, Params, Probe, ProbeError, Running, Starting, SubProbes, Tick, Wake, params};
 use probe_kit::bpf::{Ring, Storage};
+use probe_kit::clock::Clock;
 use probe_kit::kernel::kernel;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
@@ -91,13 +92,11 @@ impl Work<'_, '_> {
         let Self { sys, source, ring, devices } = self;
         let names = Names { find: &|device| devices::find(sys, device), once: &|device| source.name(device) };
         let only = running.order().params.words(&params::DEV_NAME);
-        let (now, now_ns) = (SystemTime::now(), now_ns());
+        let clock = Clock::now();
         ring.drain(|told| {
             let place = devices.place(told.device, &names);
             if place.is_among(only) {
-                let ago = Duration::from_nanos(now_ns.saturating_sub(told.at));
-                let at = now.checked_sub(ago).unwrap_or(now);
-                out.tell(failure::occurrence(&told, &place, source.numbering(), at));
+                out.tell(failure::occurrence(&told, &place, source.numbering(), clock.at(told.at)));
             }
         })
         .map_err(failed("ring"))?;
@@ -130,7 +129,7 @@ impl Work<'_, '_> {
             batch.skip(reason, count);
         }
         running.emit(batch);
-        running.memory(self.devices.memory() + self.source.memory());
+        running.memory(self.devices.memory());
         Ok(())
     }
 }

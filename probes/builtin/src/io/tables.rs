@@ -1,7 +1,7 @@
-//! The tables and what in them is an event.
+//! The tables.
 
 use super::bpf;
-use probe_core::{Row as _, Severity, Text, Trigger, When, params, table};
+use probe_core::table;
 
 /// 10 µs to 10 s, where disks of every kind are: bounds of a stage's distribution, ns.
 pub(super) const LATENCY: &[u64; bpf::IO_BOUNDS as usize] = &[
@@ -75,40 +75,4 @@ table! {
         counter load_page_cache: Count = "Pages that came into the cache, tracepoint mm_filemap_add_to_page_cache.";
         counter mark_page_dirty: Count = "Pages that became dirty, tracepoints writeback_dirty_folio and, before Linux 5.18, writeback_dirty_page.";
     }
-}
-
-/// What in them is an event; [`FAILED`] is told by the probe.
-pub(super) static TRIGGERS: &[Trigger] = &[
-    Trigger {
-        table: IoLatency::TABLE,
-        metric: "latency_req_max",
-        when: When::Above { threshold: &params::LATENCY_THR, scale: 1e-6 },
-        severity: Severity::Warn,
-        text: Text {
-            en: "The longest request of {blk_name} (disk {disk_name}) took {value} ns.",
-            zh: "{blk_name}（磁盘 {disk_name}）耗时最长的请求用了 {value} 纳秒。",
-        },
-        ip: "",
-        device: "blk_name",
-    },
-    FAILED,
-];
-
-/// A request that failed.
-const FAILED: Trigger = Trigger {
-    table: IoErr::TABLE,
-    metric: "err_code",
-    when: When::Told,
-    severity: Severity::Warn,
-    text: Text {
-        en: "A request of {blk_name} (disk {disk_name}) failed: {op} of {size} bytes at sector {sector} by {comm} ({pid}): {error} ({code}).",
-        zh: "{blk_name}（磁盘 {disk_name}）的请求失败：{comm}（{pid}）在扇区 {sector} 处 {op} {size} 字节：{error}（{code}）。",
-    },
-    ip: "",
-    device: "blk_name",
-};
-
-/// The trigger of failures, as the daemon knows it.
-pub(super) fn failed() -> &'static Trigger {
-    &TRIGGERS[1]
 }

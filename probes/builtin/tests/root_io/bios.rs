@@ -46,7 +46,7 @@ impl Stacked {
     fn map(label: &str, table: &str, below: Option<Loop>) -> Self {
         run("dmsetup", &["create", label, "--noudevsync", "--table", table]).expect("made");
         let number = run("dmsetup", &["info", "-c", "--noheadings", "-o", "minor", label]).expect("asked");
-        eprintln!("VERDICT io: bios of device mapper");
+        eprintln!("VERDICT io/tested without requests: device mapper");
         Self { name: format!("dm-{number}"), kind: Kind::Mapped(label.into(), below) }
     }
 
@@ -54,7 +54,7 @@ impl Stacked {
         let number = fs::read_to_string("/sys/class/zram-control/hot_add").expect("device mapper or zram");
         let name = format!("zram{}", number.trim());
         fs::write(format!("/sys/block/{name}/disksize"), size).expect("a size");
-        eprintln!("VERDICT io: bios of zram");
+        eprintln!("VERDICT io/tested without requests: zram");
         Self { name, kind: Kind::Compressed }
     }
 

@@ -39,7 +39,8 @@ fn root_each_failed_request_is_counted_and_told_with_process_operation_place_and
     assert!(arg("sector").parse::<u64>().is_ok_and(|sector| sector > 0 && sector % 8 == 0), "{told:?}");
     // A kernel that hands requests to a thread of its own names that.
     assert!(!arg("comm").is_empty() && arg("pid").parse::<u32>().is_ok(), "{told:?}");
-    eprintln!("VERDICT io: a failed request is of {} ({})", arg("comm"), arg("pid"));
+    let own = arg("pid") == std::process::id().to_string();
+    eprintln!("VERDICT io/a failed write is of: {}", if own { "who wrote" } else { arg("comm") });
 
     fail(disk.name(), 20);
     let rows = observer.read();

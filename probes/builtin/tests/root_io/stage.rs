@@ -155,9 +155,14 @@ impl Direct {
 /// What the kernel itself has counted of a device: the fields of Documentation/block/stat.rst.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Stat {
-    pub(crate) requests: u64,
+    pub(crate) reads: u64,
     pub(crate) read_bytes: u64,
+    /// Writes of no bytes, which ask for a flush, included.
+    pub(crate) writes: u64,
     pub(crate) write_bytes: u64,
+    pub(crate) discards: u64,
+    /// What the driver got of those; of a disk, never of a partition.
+    pub(crate) flushes: u64,
 }
 
 impl Stat {
@@ -166,18 +171,24 @@ impl Stat {
         let text = std::fs::read_to_string(format!("/sys/block/{device}/stat")).expect(device);
         let fields: Vec<u64> = text.split_whitespace().map(|word| word.parse().expect("a number")).collect();
         Self {
-            requests: fields[0] + fields[4] + fields[11] + fields[15],
+            reads: fields[0],
             read_bytes: fields[2] * 512,
+            writes: fields[4],
             write_bytes: fields[6] * 512,
+            discards: fields[11],
+            flushes: fields[15],
         }
     }
 
     /// What came since `before`.
     pub(crate) fn since(self, before: Self) -> Self {
         Self {
-            requests: self.requests - before.requests,
+            reads: self.reads - before.reads,
             read_bytes: self.read_bytes - before.read_bytes,
+            writes: self.writes - before.writes,
             write_bytes: self.write_bytes - before.write_bytes,
+            discards: self.discards - before.discards,
+            flushes: self.flushes - before.flushes,
         }
     }
 }
