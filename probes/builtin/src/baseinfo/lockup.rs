@@ -14,7 +14,7 @@ use rustix::fs::{Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 table! {
     /// One kind of lockup.
@@ -161,6 +161,7 @@ mod tests {
     use probe_kit::clock::monotonic_ns;
     use probe_kit::testing::{FakeHost, seen, tick};
     use proptest::prelude::*;
+    use std::time::SystemTime;
 
     fn kind(message: &str) -> Option<&'static str> {
         lockup(message.as_bytes()).map(|(kind, _, _)| KINDS[kind])

@@ -15,11 +15,13 @@ uint64_t period = 1; /* which period runs */
 uint64_t sample_ns = 0; /* between two samples of a device on a CPU */
 uint32_t doing = 0; /* IO_TIMES and so on */
 
-/* By device. Not preallocated: a host has many CPUs and few devices that work. */
+/*
+ * By device. Allocated at the load, for as many as the reader sets: memory for each CPU is often not to be had
+ * where a request ends, and the first requests of a device would not be counted.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, MAX_DEVICES);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, uint32_t);
 	__type(value, struct io_counts);
 } devices SEC(".maps");
@@ -28,7 +30,6 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_DEVICES);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, uint32_t);
 	__type(value, struct io_name);
 } names SEC(".maps");
@@ -56,7 +57,6 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, MAX_DEVICES);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, uint32_t);
 	__type(value, struct io_pages);
 } pages SEC(".maps");

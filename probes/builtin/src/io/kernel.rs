@@ -47,13 +47,17 @@ pub(super) struct Source<'o> {
 }
 
 impl<'o> Source<'o> {
-    /// Loads what `kernel` can do.
-    pub(super) fn load(storage: &'o mut Storage, kernel: &Kernel) -> Result<Self, ProbeError> {
+    /// Loads what `kernel` can do, with room for so many devices.
+    pub(super) fn load(storage: &'o mut Storage, kernel: &Kernel, room: u32) -> Result<Self, ProbeError> {
         let spec = ObjectSpec { name: "io", bytes: bpf::OBJECT, jobs: JOBS };
         let object = Bpf::load::<IoSkelBuilder>(&spec, kernel, None, storage, |open| {
             if let Some(data) = open.maps.rodata_data.as_deref_mut() {
                 data.bounds = *LATENCY;
                 data.page_shift = page_size().trailing_zeros();
+            }
+            for map in [&mut open.maps.devices, &mut open.maps.names, &mut open.maps.pages] {
+                // Refused for a map that exists already only; these do not.
+                let _ = map.set_max_entries(room);
             }
         })?;
         let older = kernel.ask(ZONES_ARE_LOCKED).is_ok();
