@@ -43,7 +43,11 @@ fn root_a_disk_that_is_detached_under_load_is_counted_to_the_end() {
     #[allow(clippy::cast_precision_loss)]
     let lost = (observer.lost("program_skipped") + observer.lost("request_begin_unseen")) as f64;
     assert!(counted >= done, "the stage is set: {counted} by the kernel, {done} by us");
-    assert!(seen <= counted && seen + lost >= counted, "{seen} of {counted}: {:?}", observer.skipped);
+    assert!(
+        seen <= counted && seen + lost >= counted,
+        "{seen} of {counted}, {done} by us: {:?}",
+        observer.skipped
+    );
     assert_eq!(observer.lost("request_map_full"), 0);
 }
 

@@ -8,7 +8,7 @@ use probe_kit::testing::{SeenRow, seen};
 use std::sync::mpsc::{Receiver, channel, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Every sub-probe.
 pub(crate) const ALL: [&str; 4] = ["io_trace", "io_err", "io_count", "page_cache"];
@@ -118,12 +118,20 @@ impl Observer {
 
     /// The next reading. What is told in between is noted.
     fn delivered(&mut self) -> Rows {
+        self.delivered_since(SystemTime::UNIX_EPOCH)
+    }
+
+    /// The next reading that was begun at `asked` or later.
+    fn delivered_since(&mut self, asked: SystemTime) -> Rows {
         loop {
             let Ok(delivery) = self.deliveries.recv_timeout(PATIENCE) else {
                 panic!("no rows: {:?}", self.thread.take().map(JoinHandle::join));
             };
-            if let Some(rows) = self.take(&delivery) {
-                return rows;
+            let begun = delivery.batch.collected_at;
+            match self.take(&delivery) {
+                Some(rows) if begun >= asked => return rows,
+                Some(_) => eprintln!("a reading that nobody asked for"),
+                None => {}
             }
         }
     }
@@ -147,8 +155,9 @@ impl Observer {
         let whole = self.order.clone();
         let others = whole.sub_probes.iter().filter(|name| *name != "io_count").collect();
         self.command(Order { sub_probes: others, ..whole.clone() });
+        let asked = SystemTime::now();
         self.command(whole);
-        let rows = self.delivered();
+        let rows = self.delivered_since(asked);
         self.delivered();
         rows
     }
