@@ -39,10 +39,25 @@ static __always_inline void add_bytes(struct io_counts *counts, uint32_t operati
 		counts->write_bytes += bytes;
 }
 
+/*
+ * A function that the verifier checks by itself: with its branches in each of three stages, older kernels
+ * (6.1) run out of patience.
+ */
+__noinline uint32_t io_bucket(uint64_t took)
+{
+	return gopher_hist_bucket(bounds, IO_BOUNDS, took);
+}
+
 static __always_inline void add_time(struct io_counts *counts, struct io_peak *peak, uint32_t stage,
 				     uint64_t took, int sample)
 {
-	counts->count[stage][gopher_hist_bucket(bounds, IO_BOUNDS, took)] += 1;
+	uint32_t bucket = io_bucket(took);
+
+	/* Or the compiler, which sees into the function, would take the check below away. */
+	barrier_var(bucket);
+	if (bucket > IO_BOUNDS)
+		return;
+	counts->count[stage][bucket] += 1;
 	counts->sum[stage] += took;
 	if (took > peak->max[stage])
 		peak->max[stage] = took;
