@@ -7,16 +7,6 @@ use std::path::Path;
 /// The kernel has twenty bits for the minor number.
 const MINOR_BITS: u32 = 20;
 
-/// No host is followed in more devices.
-const MOST: usize = 512;
-
-/// For how many devices there shall be room: twice as many as there are and some. Each takes memory on each CPU, whether
-/// it works or not.
-pub(super) fn room(sys: &Path) -> u32 {
-    let there = fs::read_dir(sys.join("dev/block")).map_or(0, |all| all.take(MOST).count());
-    u32::try_from((2 * there + 64).min(MOST)).unwrap_or(64)
-}
-
 /// A device's number in two parts.
 pub(super) fn major_minor(device: u32) -> (u32, u32) {
     (device >> MINOR_BITS, device & ((1 << MINOR_BITS) - 1))
@@ -107,18 +97,6 @@ mod tests {
         assert_eq!(find(104 << 20).map(|place| place.name), Some("cciss/c0d0".into()));
         assert_eq!(find(253 << 20 | 3), Some(Place::disk("dm-3")));
         assert_eq!(find(8 << 20), None, "it is gone");
-    }
-
-    #[test]
-    fn there_is_room_for_more_devices_than_there_are_and_not_for_any_number() {
-        let host =
-            host(&[("254:0", "virtual/block/vda", ""), ("254:1", "virtual/block/vda/vda1", "partition")]);
-        assert_eq!(room(&host.env().sys), 68);
-        for number in 0..MOST {
-            host.write(&format!("sys/dev/block/7:{number}"), "");
-        }
-        assert_eq!(room(&host.env().sys), 512);
-        assert_eq!(room(Path::new("/nowhere")), 64);
     }
 
     #[test]

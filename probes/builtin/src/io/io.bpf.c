@@ -163,6 +163,7 @@ static __always_inline int on_issue(struct request *rq)
 	if (!place)
 		return 0;
 	place->request = (uint64_t)rq;
+	place->born = rq->start_time_ns;
 	place->begun = now;
 	if (doing & IO_ERRORS)
 		note_task(place, now);
@@ -189,6 +190,12 @@ static __always_inline int on_completion(struct request *rq, int error, uint32_t
 	if (!(doing & (IO_TIMES | IO_ERRORS)))
 		return 0;
 	begun = in_flight(rq);
+	if (begun && rq->start_time_ns > begun->born) {
+		/* That was an earlier request at this address. */
+		gopher_lose(IO_LOST_END);
+		begun->request = 0;
+		begun = NULL;
+	}
 	now = bpf_ktime_get_ns();
 	if (counts && is_failure(error) && (doing & IO_ERRORS)) {
 		struct io_failure failure = {.at = now, .sector = rq->__sector, .bytes = bytes};

@@ -12,6 +12,7 @@
 enum io_lost {
 	IO_LOST_IN_FLIGHT = GOPHER_LOST_OWN, /* requests and bios that there was no room for */
 	IO_LOST_UNSEEN, /* requests that ended and of which no begin was seen */
+	IO_LOST_END, /* requests that began and of which no end was seen: not counted at all */
 };
 
 /* What is wanted of the programs: bits of `doing`. */
@@ -60,6 +61,7 @@ struct io_counts {
 /* A request that the driver has; free while `request` is 0. */
 struct io_in_flight {
 	uint64_t request; /* its address */
+	uint64_t born; /* its start_time_ns: a later request at this address has a later one */
 	uint64_t begun;
 	uint64_t task; /* who handed it over, as bpf_get_current_pid_tgid says it; only with IO_ERRORS */
 	uint64_t named_at; /* when comm was asked for */

@@ -15,13 +15,11 @@ uint64_t period = 1; /* which period runs */
 uint64_t sample_ns = 0; /* between two samples of a device on a CPU */
 uint32_t doing = 0; /* IO_TIMES and so on */
 
-/*
- * By device. Allocated at the load, for as many as the reader sets: memory for each CPU is often not to be had
- * where a request ends, and the first requests of a device would not be counted.
- */
+/* By device. Not preallocated: a host has many CPUs and few devices that work. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, MAX_DEVICES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, uint32_t);
 	__type(value, struct io_counts);
 } devices SEC(".maps");
@@ -30,6 +28,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_DEVICES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, uint32_t);
 	__type(value, struct io_name);
 } names SEC(".maps");
@@ -57,6 +56,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, MAX_DEVICES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, uint32_t);
 	__type(value, struct io_pages);
 } pages SEC(".maps");
@@ -98,8 +98,12 @@ static __always_inline struct io_in_flight *place_for(const struct request *rq, 
 	struct io_in_flight *place = in_flight(rq);
 	struct io_set *set;
 
-	if (place)
+	if (place) {
+		/* Given to the driver again, or a later one: then nobody saw the end of the one before. */
+		if (rq->start_time_ns > place->born)
+			gopher_lose(IO_LOST_END);
 		return place;
+	}
 	set = set_of(rq);
 	if (!set)
 		return NULL;
@@ -111,8 +115,10 @@ static __always_inline struct io_in_flight *place_for(const struct request *rq, 
 	gopher_lose(IO_LOST_IN_FLIGHT);
 #pragma unroll
 	for (int i = 0; i < IO_WAYS; i++) {
-		if (now - set->way[i].begun > FORGOTTEN_NS)
+		if (now - set->way[i].begun > FORGOTTEN_NS) {
+			gopher_lose(IO_LOST_END);
 			return &set->way[i];
+		}
 	}
 	return NULL;
 }

@@ -2,8 +2,8 @@
 
 use super::Groups;
 use super::bpf::{
-    self, IO_LOST_IN_FLIGHT, IO_LOST_UNSEEN, IoSkel, IoSkelBuilder, io_bio, io_counts, io_name, io_pages,
-    io_set,
+    self, IO_LOST_END, IO_LOST_IN_FLIGHT, IO_LOST_UNSEEN, IoSkel, IoSkelBuilder, io_bio, io_counts, io_name,
+    io_pages, io_set,
 };
 use super::failure::Numbering;
 use super::jobs::{Gives, JOBS};
@@ -29,11 +29,12 @@ const ZONES_ARE_LOCKED: Requirement = Requirement::Field("elevator_type", "eleva
 pub(super) type Losses = Vec<(&'static str, u64)>;
 
 /// The losses that the programs count.
-const REASONS: [(&str, u32); 4] = [
+const REASONS: [(&str, u32); 5] = [
     ("device_map_full", abi::GOPHER_LOST_MAP),
     ("failure_ring_full", abi::GOPHER_LOST_RING),
     (IN_FLIGHT, IO_LOST_IN_FLIGHT),
     ("request_begin_unseen", IO_LOST_UNSEEN),
+    ("request_end_unseen", IO_LOST_END),
 ];
 const IN_FLIGHT: &str = "request_map_full";
 
@@ -47,17 +48,13 @@ pub(super) struct Source<'o> {
 }
 
 impl<'o> Source<'o> {
-    /// Loads what `kernel` can do, with room for so many devices.
-    pub(super) fn load(storage: &'o mut Storage, kernel: &Kernel, room: u32) -> Result<Self, ProbeError> {
+    /// Loads what `kernel` can do.
+    pub(super) fn load(storage: &'o mut Storage, kernel: &Kernel) -> Result<Self, ProbeError> {
         let spec = ObjectSpec { name: "io", bytes: bpf::OBJECT, jobs: JOBS };
         let object = Bpf::load::<IoSkelBuilder>(&spec, kernel, None, storage, |open| {
             if let Some(data) = open.maps.rodata_data.as_deref_mut() {
                 data.bounds = *LATENCY;
                 data.page_shift = page_size().trailing_zeros();
-            }
-            for map in [&mut open.maps.devices, &mut open.maps.names, &mut open.maps.pages] {
-                // Refused for a map that exists already only; these do not.
-                let _ = map.set_max_entries(room);
             }
         })?;
         let older = kernel.ask(ZONES_ARE_LOCKED).is_ok();

@@ -7,7 +7,7 @@ use probe_kit::kernel::kernel;
 #[test]
 fn root_every_job_is_done_or_what_it_needs_is_named() {
     let mut storage = Storage::new();
-    let mut source = Source::load(&mut storage, kernel(), 64).expect("it loads (as root)");
+    let mut source = Source::load(&mut storage, kernel()).expect("it loads (as root)");
     let wanted = [TRACE, ERR, COUNT, CACHE].into_iter().collect();
     let outcome = source.apply(&wanted, true).expect("attached");
     for verdict in source.verdicts() {

@@ -32,7 +32,7 @@ fn failed(doing: &'static str) -> impl FnOnce(std::io::Error) -> ProbeError {
 impl Probe for Io {
     fn run(self: Box<Self>, start: Starting) -> Result<(), ProbeError> {
         let mut storage = Storage::new();
-        let mut source = Source::load(&mut storage, kernel(), devices::room(&self.sys))?;
+        let mut source = Source::load(&mut storage, kernel())?;
         let order = start.order().clone();
         source.sample_every(sample_period(&order.params));
         let tell = tells(&order.sub_probes, &order.params);

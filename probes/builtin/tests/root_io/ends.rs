@@ -1,10 +1,11 @@
 //! Disks that are pulled under load, sub-probes that come and go, and what is left when the probe has stopped.
 
-use crate::harness::{ALL, Alone, Observer};
+use crate::harness::{ALL, Alone, Observer, PATIENCE};
 use crate::stage::{BLOCK, Direct, Loop, Stat};
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Instant;
 
 /// Reads from `device` until `stop`, as fast as it goes; how many reads that were.
 fn load(device: &str, stop: &AtomicBool) -> u64 {
@@ -18,12 +19,14 @@ fn load(device: &str, stop: &AtomicBool) -> u64 {
 
 #[test]
 fn root_a_disk_that_is_detached_under_load_is_counted_to_the_end() {
-    let disk = Loop::new(1 << 20);
+    let disk = Loop::new(4 << 20);
+    // Few places for requests: each is needed again soon.
+    let _few = [disk.set("nr_requests", "4"), disk.set("max_sectors_kb", "4")];
     let mut observer = Observer::start();
     let before = Stat::of(disk.name());
     let stop = AtomicBool::new(false);
     // Nobody else gets the device before its counts were read.
-    let _held = Direct::open(disk.name());
+    let mut held = Direct::open(disk.name());
     let done = thread::scope(|scope| {
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| load(disk.name(), &stop))).collect();
         observer.until("load", |rows| {
@@ -35,19 +38,29 @@ fn root_a_disk_that_is_detached_under_load_is_counted_to_the_end() {
         stop.store(true, Ordering::Relaxed);
         threads.into_iter().map(|thread| thread.join().expect("no panic")).sum::<u64>()
     });
-    let rows = observer.read();
-    #[allow(clippy::cast_precision_loss)] // far below 2^53
-    let (done, counted) = (done as f64, Stat::of(disk.name()).since(before).reads as f64);
-    let seen = rows.value("io_latency", disk.name(), "count_latency_req");
-    // An end that was not seen, or of which the begin was not: another of its set began at that moment.
-    #[allow(clippy::cast_precision_loss)]
-    let lost = (observer.lost("program_skipped") + observer.lost("request_begin_unseen")) as f64;
-    assert!(counted >= done, "the stage is set: {counted} by the kernel, {done} by us");
-    assert!(
-        seen <= counted && seen + lost >= counted,
-        "{seen} of {counted}, {done} by us: {:?}",
-        observer.skipped
-    );
+    // A kernel may leave a program out (some do while process 1 runs on that CPU, and count no miss). Of a request whose
+    // end was left out it is known as soon as its place is needed again, and this needs all of them: then each request
+    // is either counted or lost (losses are the host's, other disks' are among them). Unless one of these was left out itself; then the next time tells.
+    let begun = Instant::now();
+    loop {
+        held.read_at_once(0);
+        let rows = observer.read();
+        #[allow(clippy::cast_precision_loss)] // far below 2^53
+        let counted = Stat::of(disk.name()).since(before).reads as f64;
+        let seen = rows.value("io_latency", disk.name(), "count_latency_req");
+        #[allow(clippy::cast_precision_loss)]
+        let lost = (observer.lost("request_begin_unseen") + observer.lost("request_end_unseen")) as f64;
+        #[allow(clippy::cast_precision_loss)]
+        let ours = done as f64;
+        let told = format!("{seen} of {counted}, {done} by us: {:?}", observer.skipped);
+        assert!(counted >= ours && seen <= counted, "{told}");
+        if seen + lost >= counted {
+            let all = if seen < counted { "told as lost what was not counted" } else { "counted" };
+            eprintln!("VERDICT io/tested requests of a disk that is detached under load: {all}");
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{told}");
+    }
     assert_eq!(observer.lost("request_map_full"), 0);
 }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 pub(crate) const ALL: [&str; 4] = ["io_trace", "io_err", "io_count", "page_cache"];
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Held by every observer, and by the test that counts what is left when there is none.
 static OBSERVERS: RwLock<()> = RwLock::new(());

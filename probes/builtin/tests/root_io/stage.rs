@@ -89,6 +89,14 @@ impl Loop {
         &self.name
     }
 
+    /// Sets `queue/KEY`, until what this returns is dropped.
+    pub(crate) fn set(&self, key: &str, value: &str) -> Setting {
+        let path = format!("/sys/block/{}/queue/{key}", self.name);
+        let before = std::fs::read_to_string(&path).expect("a setting");
+        std::fs::write(&path, value).expect("set");
+        Setting { path, before }
+    }
+
     /// Pulls it; who has it open keeps it until then. Afterwards it is the next one's.
     pub(crate) fn detach(&self) {
         if self.attached.swap(false, Ordering::Relaxed) {
@@ -103,8 +111,23 @@ impl Drop for Loop {
     }
 }
 
+/// A setting of a device's queue, which outlives what is attached; as it was when dropped.
+pub(crate) struct Setting {
+    path: String,
+    before: String,
+}
+
+impl Drop for Setting {
+    fn drop(&mut self) {
+        drop(std::fs::write(&self.path, self.before.trim()));
+    }
+}
+
 /// The blocks that are read and written at a time.
 pub(crate) const BLOCK: usize = 4096;
+
+/// More than the kernel puts into one bio (256 pages).
+const AT_ONCE: usize = 300;
 
 /// Direct I/O: each call is one request.
 pub(crate) struct Direct {
@@ -117,7 +140,7 @@ impl Direct {
         let flags = OFlags::DIRECT.bits().try_into().expect("a flag");
         let file =
             OpenOptions::new().read(true).write(true).custom_flags(flags).open(format!("/dev/{device}"));
-        Self { file: file.expect(device), room: vec![0x5a; 65 * BLOCK] }
+        Self { file: file.expect(device), room: vec![0x5a; (AT_ONCE + 1) * BLOCK] }
     }
 
     /// An aligned part of `room`.
@@ -134,6 +157,12 @@ impl Direct {
     pub(crate) fn read(&mut self, size: usize, at: u64) -> std::io::Result<()> {
         let (file, buffer) = self.buffer(size);
         file.read_exact_at(buffer, at)
+    }
+
+    /// Reads so much that the kernel makes all its requests before it hands the first to the driver, as many as there are
+    /// places for.
+    pub(crate) fn read_at_once(&mut self, at: u64) {
+        self.read(AT_ONCE * BLOCK, at).expect("read");
     }
 
     /// What is written from now on cannot be compressed.
