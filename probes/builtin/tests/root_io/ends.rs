@@ -40,7 +40,8 @@ fn root_a_disk_that_is_detached_under_load_is_counted_to_the_end() {
     });
     // A kernel may leave a program out (some do while process 1 runs on that CPU, and count no miss). Of a request whose
     // end was left out it is known as soon as its place is needed again, and this needs all of them: then each request
-    // is either counted or lost (losses are the host's, other disks' are among them). Unless one of these was left out itself; then the next time tells.
+    // is counted or lost. Unless the end of one of these was left out as well; then the next time tells. Losses are the
+    // host's, so other disks' are among them.
     let begun = Instant::now();
     loop {
         held.read_at_once(0);
