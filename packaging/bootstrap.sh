@@ -95,6 +95,11 @@ if [ "$what" = test ]; then
 	need iptables iptables iptables-nft
 	# The servers that tcp and socket are tested with; tests start them by themselves, on ports of their own.
 	need redis-server redis-server redis
+	# The disks that io is tested with, and the modules of the matrix's kernels.
+	need losetup mount util-linux-core
+	need addpart util-linux util-linux
+	need dmsetup dmsetup device-mapper
+	need xz xz-utils xz
 	need nginx nginx-light nginx
 	have promtool || unpack="$unpack prometheus"
 fi

@@ -3,6 +3,7 @@
 //! By default until a few scrapes are in; `GOPHERD_E2E_SCRAPE_SECONDS=120` is the two-minute form.
 
 use gopher_e2e::daemon::free_port;
+use gopher_e2e::disk::LoopDisk;
 use gopher_e2e::process::{Background, command};
 use gopher_e2e::{Client, Daemon, Setup, eventually};
 use serde_json::Value;
@@ -155,12 +156,14 @@ fn dashboards_and_alert_rules_are_valid_and_show_data_of_a_live_daemon() {
         let order = serde_json::json!({"blacklist": {}, "state": "running", "params": {"report_period": 5}});
         daemon.put(feature, &order.to_string());
     }
+    let disk = LoopDisk::new(&setup.path("disk"), 1 << 20, 1 << 20);
+    daemon.put("io", r#"{"state":"running","params":{"report_period":5}}"#);
     let (prometheus, client) = start_prometheus(&setup, &format!("rule_files: [{path}]\n"));
     // Connections of this process: it scrapes beside Prometheus.
     daemon
         .scrape_until("connections", |scrape| scrape.all("gala_gopher_tcp_link_tx_bytes").next().map(|_| ()));
     let mut waiting: Vec<(String, String)> = Vec::new();
-    for name in ["baseinfo", "tcp", "events", "gopherd"] {
+    for name in ["baseinfo", "tcp", "io", "events", "gopherd"] {
         let text = std::fs::read_to_string(etc.join(format!("grafana/{name}.json"))).expect("a dashboard");
         let dashboard: Value = serde_json::from_str(&text).expect("JSON");
         for expression in expressions(&dashboard) {
@@ -175,6 +178,10 @@ fn dashboards_and_alert_rules_are_valid_and_show_data_of_a_live_daemon() {
     assert!(waiting.len() > 30, "{}", waiting.len());
     gopher_e2e::within(Duration::from_secs(60), || {
         daemon.scrape("/metrics");
+        let (from, to) = (format!("if={}", disk.path()), format!("of={}", disk.path()));
+        for one in [[&*from, "of=/dev/null", "iflag=direct"], ["if=/dev/zero", &*to, "conv=fsync"]] {
+            gopher_e2e::process::text_of("dd", &[&one[..], &["bs=4k", "count=16"]].concat());
+        }
         waiting.retain(|(_, expression)| query(&client, expression).is_empty());
         waiting.is_empty().then_some(())
     });

@@ -17,6 +17,12 @@ libraries() { # libraries FILE: those that it is linked with, none if it is stat
 	done
 }
 libraries "$root/bin/busybox"
+# What busybox has not, for the disks of tests.
+for program in dmsetup addpart; do
+	found=$(command -v "$program" || echo "/usr/sbin/$program")
+	cp -L "$found" "$root/bin/$program"
+	libraries "$found"
+done
 for binary; do
 	# Debug information is most of the size and of no use there.
 	strip -g -o "$root/tests/${binary##*/}" "$binary"
@@ -34,6 +40,21 @@ mount -t tracefs trace /sys/kernel/tracing
 mount -t bpf bpf /sys/fs/bpf
 mount -t cgroup2 cgroup /sys/fs/cgroup
 ip link set lo up
+while read -r module _; do
+	module=${module##*/}
+	module=${module%%.ko*}
+	case $module in
+	null_blk) modprobe null_blk nr_devices=1 gb=1 ;;
+	scsi_debug) modprobe scsi_debug dev_size_mb=16 ;;
+	*) modprobe "$module" ;;
+	esac || echo "MATRIX: module $module is refused"
+done <"/lib/modules/$(uname -r)/modules.dep"
+# Tests may overwrite these.
+GOPHERD_SPARE_DISKS=
+for disk in /sys/block/vd* /sys/block/nvme* /sys/block/sd* /sys/block/nullb*; do
+	[ ! -e "$disk" ] || GOPHERD_SPARE_DISKS="$GOPHERD_SPARE_DISKS ${disk##*/}"
+done
+export GOPHERD_SPARE_DISKS
 rc=0
 for binary in /tests/*; do
 	# One at a time: some compare with what the whole machine did.

@@ -1,11 +1,14 @@
 #!/bin/sh
-# kernel.sh KERNEL FOLDER: puts Debian's newest kernel of that name (5.10, 6.1, 6.12, newest) into FOLDER/vmlinuz and
-# its version into FOLDER/version, unless they are there. Nothing is installed, the system's apt state is not touched.
+# kernel.sh KERNEL FOLDER: puts Debian's newest kernel of that name (5.10, 6.1, 6.12, newest) into FOLDER/vmlinuz, the
+# modules that tests need into FOLDER/lib/modules and its version into FOLDER/version, unless they are there. Nothing is
+# installed, the system's apt state is not touched.
 set -eu
 
 kernel=$1
 out=$2
-[ ! -e "$out/version" ] || exit 0
+# Block devices of every kind; what a kernel has built in, or not at all, is left out.
+modules='loop dm-mod zram raid1 null_blk scsi_debug sd_mod virtio_pci virtio_blk nvme'
+if [ -e "$out/version" ] && [ "$(cat "$out/wanted" 2>/dev/null)" = "$modules" ]; then exit 0; fi
 
 case $kernel in
 5.10) suite=bullseye pattern='^linux-image-5\.10[-.0-9]*-cloud-amd64$' ;;
@@ -43,6 +46,33 @@ dpkg -x "$work"/deb/*.deb "$work/tree"
 # In boot, or beside the modules in packages named linux-binary.
 image=$(find "$work/tree" -name 'vmlinuz*' -type f | head -n 1)
 cp "$image" "$out/vmlinuz"
+# Where depmod looks for modules, whichever folder this package has them in.
+[ -e "$work/tree/lib" ] || ln -s usr/lib "$work/tree/lib"
+release=$(ls "$work/tree/lib/modules")
+find "$work/tree/lib/modules/" -name '*.ko.xz' -exec xz -d {} +
+busybox depmod -b "$work/tree" "$release"
+rm -rf "${out:?}/lib"
+mkdir -p "$out/lib/modules/$release"
+# Those that are wanted with all that they depend on: each line has a module and what it depends on itself.
+awk -F '[: ]+' -v wanted="$modules" '
+	function name(path) { sub(".*/", "", path); sub("[.]ko$", "", path); gsub("-", "_", path); return path }
+	function take(path, parts, count, i) {
+		if (path == "" || taken[path]) return
+		taken[path] = 1
+		print line[path]
+		count = split(line[path], parts)
+		for (i = 2; i <= count; i++) take(parts[i])
+	}
+	{ line[$1] = $0; file[name($1)] = $1 }
+	END {
+		count = split(wanted, names, " ")
+		for (i = 1; i <= count; i++) take(file[name(names[i])])
+	}' "$work/tree/lib/modules/$release/modules.dep" >"$out/lib/modules/$release/modules.dep"
+cut -d : -f 1 "$out/lib/modules/$release/modules.dep" | while read -r module; do
+	mkdir -p "$out/lib/modules/$release/${module%/*}"
+	cp "$work/tree/lib/modules/$release/$module" "$out/lib/modules/$release/$module"
+done
+echo "$modules" >"$out/wanted"
 version=${package#linux-image-}
 version=${version#linux-binary-}
 echo "${version%-cloud-amd64}" >"$out/version"

@@ -29,7 +29,12 @@ logs=
 for kernel; do
 	"$here/kernel.sh" "$kernel" "$work/$kernel"
 	say "booting $kernel ($(cat "$work/$kernel/version"))"
-	"$here/boot.sh" "$work/$kernel/vmlinuz" "$work/initrd" "$work/$kernel/log" || failed="$failed $kernel"
+	# The kernel takes several archives, one behind the other.
+	{
+		cat "$work/initrd"
+		(cd "$work/$kernel" && find lib | cpio -o -H newc --quiet | gzip -1)
+	} >"$work/$kernel/initrd"
+	"$here/boot.sh" "$work/$kernel/vmlinuz" "$work/$kernel/initrd" "$work/$kernel/log" || failed="$failed $kernel"
 	logs="$logs $work/$kernel/log"
 done
 

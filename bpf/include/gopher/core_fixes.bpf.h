@@ -164,6 +164,98 @@ struct mm_struct___until_6_1 {
 		pages > 0 ? (uint64_t)pages : 0;                                             \
 	})
 
+/* ---- block devices ---- */
+
+/*
+ * The programs NAME and NAME_queue at a tracepoint of requests or bios, with the same body: before 5.11 most
+ * of these hand over the queue first. The loader takes the one that the number of arguments tells.
+ */
+#define GOPHER_BLOCK_PROGRAMS(name, tracepoint, type, argument, body)                \
+	SEC("?tp_btf/" tracepoint) int BPF_PROG(name, type argument)                 \
+	{                                                                            \
+		return body;                                                         \
+	}                                                                            \
+	SEC("?tp_btf/" tracepoint)                                                   \
+	int BPF_PROG(name##_queue, struct request_queue *before_5_11, type argument) \
+	{                                                                            \
+		return body;                                                         \
+	}
+
+struct hd_struct___before_5_11 {
+	struct device __dev;
+} __attribute__((preserve_access_index));
+
+struct request___before_5_11 {
+	struct hd_struct___before_5_11 *part;
+} __attribute__((preserve_access_index));
+
+struct request___before_5_17 {
+	struct gendisk *rq_disk;
+} __attribute__((preserve_access_index));
+
+struct bio___before_5_12 {
+	struct gendisk *bi_disk;
+} __attribute__((preserve_access_index));
+
+/* The disk of a request; NULL for commands to a device that has none. Direct loads: tracepoint arguments
+ * only. */
+static __always_inline struct gendisk *gopher_request_disk(const struct request *rq)
+{
+	const struct request___before_5_17 *older = (const void *)rq;
+
+	if (bpf_core_field_exists(older->rq_disk))
+		return older->rq_disk;
+	return rq->q->disk;
+}
+
+static __always_inline uint32_t gopher_disk_device(const struct gendisk *disk)
+{
+	return disk ? (uint32_t)disk->major << 20 | (uint32_t)disk->first_minor : 0;
+}
+
+/*
+ * The number of the partition that a request is for, of the disk if it has none or the disk keeps no
+ * statistics; 0 if there is no disk.
+ */
+static __always_inline uint32_t gopher_request_device(const struct request *rq)
+{
+	uint32_t device = 0;
+
+	if (bpf_core_type_exists(struct hd_struct___before_5_11)) {
+		const struct request___before_5_11 *older = (const void *)rq;
+		const struct hd_struct___before_5_11 *part = older->part;
+
+		if (part)
+			device = part->__dev.devt;
+	} else {
+		const struct block_device *part = rq->part;
+
+		if (part)
+			device = part->bd_dev;
+	}
+	return device ? device : gopher_disk_device(gopher_request_disk(rq));
+}
+
+/* The disk of a bio. Direct loads. */
+static __always_inline struct gendisk *gopher_bio_disk(const struct bio *bio)
+{
+	const struct bio___before_5_12 *older = (const void *)bio;
+
+	if (bpf_core_field_exists(older->bi_disk))
+		return older->bi_disk;
+	return bio->bi_bdev ? bio->bi_bdev->bd_disk : NULL;
+}
+
+/* The number of the partition that a bio is for; before 5.12 that of its disk. Direct loads. */
+static __always_inline uint32_t gopher_bio_device(const struct bio *bio)
+{
+	const struct bio___before_5_12 *older = (const void *)bio;
+
+	if (bpf_core_field_exists(older->bi_disk))
+		return gopher_disk_device(older->bi_disk);
+	return bio->bi_bdev ? bio->bi_bdev->bd_dev : 0;
+}
+
 /* ---- page cache ---- */
 
 struct folio___from_6_0 {
@@ -197,6 +289,14 @@ static __always_inline uint32_t gopher_folio_pages(const void *folio)
 	else if (bpf_core_field_exists(second->compound_order))
 		order = BPF_CORE_READ(second, compound_order);
 	return 1U << (order & 31);
+}
+
+/* What a folio, or a page where there are no folios, is a part of. Direct loads. */
+static __always_inline struct address_space *gopher_folio_mapping(const void *folio)
+{
+	if (bpf_core_type_exists(struct folio))
+		return ((const struct folio *)folio)->mapping;
+	return ((const struct page *)folio)->mapping;
 }
 
 #endif /* GOPHER_CORE_FIXES_BPF_H */

@@ -86,18 +86,6 @@ pub(crate) static PLANNED: &[&Descriptor] = &[
         params![L7_PROTOCOL, SUPPORT_SSL, CLUSTER_IP_BACKEND],
     ),
     &planned(
-        "io",
-        "Latency, errors and volume of block devices.",
-        Host,
-        &[
-            sub("io_trace", "Latency by stage."),
-            sub("io_err", "Failed requests."),
-            sub("io_count", "Bytes read and written."),
-            sub("page_cache", "Page cache activity by device."),
-        ],
-        params![SAMPLE_PERIOD, DEV_NAME],
-    ),
-    &planned(
         "jvm",
         "Memory, threads, classes and garbage collection of Java processes.",
         Processes,

@@ -225,7 +225,7 @@ catalogue! {
     /// Folded stacks directory.
     FLAME_DIR = spec("flame_dir", "", path("/var/log/gala-gopher/flamegraph", 255), "Where folded stacks are written.");
     /// Network devices.
-    DEV_NAME = spec("dev_name", "", ParamKind::Devices, "Network devices to look at; empty means all.");
+    DEV_NAME = spec("dev_name", "", ParamKind::Devices, "Devices to look at: of the network, for io disks and partitions; empty means all.");
     /// Largest latency too.
     CONTINUOUS_SAMPLING = spec("continuous_sampling", "", int(0, 0, 1), "1 adds the largest latency of each period.");
     /// File or directory of the observed program.

@@ -11,6 +11,7 @@ extern crate self as probe_kit;
 pub mod alarm;
 pub mod bpf;
 pub mod cgroup;
+pub mod clock;
 pub mod conntrack;
 pub mod kept;
 pub mod kernel;

@@ -12,6 +12,7 @@ mod delivery;
 mod events;
 mod flood;
 mod functions;
+mod io;
 mod keepalive;
 mod latency;
 mod measure;
@@ -63,6 +64,7 @@ const PARTS: &[Part] = &[
     ("events", events::measure),
     ("delivery", delivery::measure),
     ("proc: system calls", proc::measure),
+    ("disk requests", io::measure),
 ];
 
 fn main() -> ExitCode {

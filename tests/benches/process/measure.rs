@@ -1,5 +1,8 @@
-//! Readings of a process: CPU time to the nanosecond, memory as the kernel accounts it; and medians of them.
+//! Readings of a process: CPU time to the nanosecond, memory as the kernel accounts it, run time of its BPF programs; and
+//! medians of them.
 
+use gopher_e2e::Daemon;
+use gopher_e2e::bpf::{all, held};
 use gopher_e2e::daemon::proc_file;
 use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::Pid;
@@ -45,6 +48,37 @@ pub(crate) fn memory(pid: u32) -> Memory {
         kib * 1024.0 / 1e6
     };
     Memory { rss: field("Rss:"), pss: field("Pss:"), anonymous: field("Anonymous:") }
+}
+
+/// Nanoseconds and runs of the daemon's programs since they were loaded, of the time in which the kernel measured.
+pub(crate) fn run_time(daemon: &Daemon<'_>) -> (f64, f64) {
+    let own = held("prog", daemon.pid());
+    let programs = all("prog");
+    let ours = programs.iter().filter(|program| program["id"].as_u64().is_some_and(|id| own.contains(&id)));
+    ours.fold((0.0, 0.0), |(ns, runs), program| {
+        let of = |field: &str| program[field].as_f64().unwrap_or(0.0);
+        (ns + of("run_time_ns"), runs + of("run_cnt"))
+    })
+}
+
+/// Has the kernel measure while it lives.
+#[derive(Debug)]
+pub(crate) struct Measured;
+
+impl Measured {
+    const SWITCH: &str = "/proc/sys/kernel/bpf_stats_enabled";
+
+    /// Begins.
+    pub(crate) fn begin() -> Self {
+        std::fs::write(Self::SWITCH, "1").expect("the kernel measures, as root");
+        Self
+    }
+}
+
+impl Drop for Measured {
+    fn drop(&mut self) {
+        let _ = std::fs::write(Self::SWITCH, "0");
+    }
 }
 
 /// Several readings of one thing.

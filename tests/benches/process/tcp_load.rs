@@ -2,7 +2,7 @@
 //! scope and out of it; and what a process that is not observed notices.
 
 use crate::Length;
-use crate::measure::Spread;
+use crate::measure::{Measured, Spread};
 use crate::report::Report;
 use gopher_e2e::bpf::{all, held};
 use gopher_e2e::daemon::free_port;
@@ -202,24 +202,6 @@ fn ran(before: &BTreeMap<u64, (f64, f64)>, after: &BTreeMap<u64, (f64, f64)>) ->
             shortest: sum.shortest.min(ns / runs),
         },
     )
-}
-
-/// Has the kernel measure while it lives.
-struct Measured;
-
-impl Measured {
-    const SWITCH: &str = "/proc/sys/kernel/bpf_stats_enabled";
-
-    fn begin() -> Self {
-        std::fs::write(Self::SWITCH, "1").expect("the kernel measures, as root");
-        Self
-    }
-}
-
-impl Drop for Measured {
-    fn drop(&mut self) {
-        let _ = std::fs::write(Self::SWITCH, "0");
-    }
 }
 
 /// What the end of a socket costs in the kernel: all that the programs do from its birth on, divided by the ends.

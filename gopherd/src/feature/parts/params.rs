@@ -158,7 +158,7 @@ fn devices(node: &Node, path: &Path) -> Result<Vec<String>, Problem> {
         check_len(name, MAX_DEVICE, at)?;
         check_safe(name, at)?;
         if name.is_empty() || name.contains(|c: char| c == '/' || c.is_whitespace()) {
-            return Err(wrong_value(at, name, "the name of a network device"));
+            return Err(wrong_value(at, name, "the name of a device"));
         }
         Ok(name.clone())
     };

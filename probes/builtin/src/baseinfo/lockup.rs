@@ -7,14 +7,14 @@ use super::Reader;
 use probe_core::{
     Batch, Capability, Env, Occurrence, Row, Severity, Subject, Text, Tick, Trigger, When, table,
 };
+use probe_kit::clock::Clock;
 use probe_kit::privilege::{lacking, raise};
 use probe_kit::scan::{self, lines, number};
 use rustix::fs::{Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
-use rustix::time::{ClockId, clock_gettime};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 table! {
     /// One kind of lockup.
@@ -91,16 +91,12 @@ impl Lockup {
         let Some(record) = self.buf.get(..read) else { return };
         let Some((kind, message, since_boot)) = lockup(record) else { return };
         self.counts[kind] += 1;
-        // The log's clock stands still while the host sleeps, as this one does.
-        let now = clock_gettime(ClockId::Monotonic);
-        let now = Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0));
-        let ago = now.checked_sub(since_boot).unwrap_or_default();
         out.tell(Occurrence {
             trigger: super::LOCKED_UP,
             subject: Subject::Host,
             labels: vec![KINDS[kind].into()],
             args: vec![("message", scan::text(message))],
-            at: SystemTime::now().checked_sub(ago).unwrap_or_else(SystemTime::now),
+            at: Clock::now().at(since_boot.as_nanos().try_into().unwrap_or(u64::MAX)),
         });
     }
 }
@@ -162,8 +158,10 @@ impl Reader for Lockup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use probe_kit::clock::monotonic_ns;
     use probe_kit::testing::{FakeHost, seen, tick};
     use proptest::prelude::*;
+    use std::time::SystemTime;
 
     fn kind(message: &str) -> Option<&'static str> {
         lockup(message.as_bytes()).map(|(kind, _, _)| KINDS[kind])
@@ -197,11 +195,7 @@ mod tests {
         host.write("dev/kmsg", "0,1,1,-;BUG: soft lockup - CPU#7 stuck for 1s! [before:1]\n");
         let mut reader = Lockup::boxed(&host.env());
         assert_eq!(reader.missing(), Vec::<String>::new());
-        let boot = SystemTime::now()
-            - Duration::from_nanos({
-                let now = clock_gettime(ClockId::Monotonic);
-                now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
-            });
+        let boot = SystemTime::now() - Duration::from_nanos(monotonic_ns());
         let old = std::fs::read_to_string(host.path("dev/kmsg")).expect("the log");
         let new = "0,2,1000000,-;watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [we\"ird:9]\n";
         host.write("dev/kmsg", format!("{old}{new}"));

@@ -14,8 +14,8 @@ use libbpf_rs::skel::Skel as _;
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 use probe_core::{Outcome, ProbeError, Scope, SubProbes};
 use probe_kit::bpf::{Bpf, ObjectSpec, ScopeSlot, Storage, abi, cost, drain, iterate, raised, snapshot};
+use probe_kit::clock::{boot_ns, monotonic_ns};
 use probe_kit::kernel::Kernel;
-use rustix::time::{ClockId, clock_gettime};
 use std::collections::HashMap;
 use std::io;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -44,13 +44,6 @@ const REASONS: [(&str, u32); 3] = [
 /// Nanoseconds in a clock tick of `/proc/<pid>/stat`, and after which time a process has executed what it was forked for.
 const TICK_NS: u64 = 10_000_000;
 const SETTLES_NS: u64 = 1_000_000_000;
-
-/// Now.
-fn now_ns(clock: ClockId) -> u64 {
-    let now = clock_gettime(clock);
-    let part = |value: i64| u64::try_from(value).unwrap_or(0);
-    part(now.tv_sec) * 1_000_000_000 + part(now.tv_nsec)
-}
 
 impl<'o> Source<'o> {
     /// Loads what this kernel can do, with room for so many series of each kind.
@@ -174,12 +167,12 @@ impl<'o> Source<'o> {
 
     /// The clock for [`Source::tell_listeners`].
     pub(super) fn clock(&self) -> u64 {
-        now_ns(ClockId::Monotonic)
+        monotonic_ns()
     }
 
     /// For [`super::listeners::Listeners::pass`].
     pub(super) fn settled(&self) -> u64 {
-        now_ns(ClockId::Boottime).saturating_sub(SETTLES_NS) / TICK_NS
+        boot_ns().saturating_sub(SETTLES_NS) / TICK_NS
     }
 
     /// What was counted of TCP, and the number of the period that ends with this call.

@@ -8,8 +8,9 @@ use super::tables::{BUF, DELAY, RTO, RTT, WIN};
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 use probe_core::{Outcome, ProbeError, SubProbes};
 use probe_kit::bpf::{Bpf, Job, ObjectSpec, ScopeSlot, Storage, abi, cost, drain, iterate, raised, snapshot};
+use probe_kit::clock::boot_ns;
 use probe_kit::kernel::Kernel;
-use rustix::time::{ClockId, clock_getres, clock_gettime};
+use rustix::time::{ClockId, clock_getres};
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 
@@ -85,13 +86,6 @@ impl Pair {
 fn tick_ns() -> u64 {
     let tick = clock_getres(ClockId::MonotonicCoarse);
     u64::try_from(tick.tv_nsec).unwrap_or(0)
-}
-
-/// By the clock that the kernel takes start times from.
-fn boot_ns() -> u64 {
-    let now = clock_gettime(ClockId::Boottime);
-    let part = |value: i64| u64::try_from(value).unwrap_or(0);
-    part(now.tv_sec) * 1_000_000_000 + part(now.tv_nsec)
 }
 
 impl<'o> Source<'o> {

@@ -114,7 +114,7 @@ pub(super) struct RunQueue<'o> {
 impl<'o> RunQueue<'o> {
     /// Loads what this kernel can do.
     pub(super) fn load(storage: &'o mut Storage) -> Result<Self, LoadError> {
-        let spec = ObjectSpec { name: "baseinfo", bytes: bpf::OBJECT, jobs: jobs() };
+        let spec = ObjectSpec { name: "baseinfo", owner: "baseinfo", bytes: bpf::OBJECT, jobs: jobs() };
         let configure = |open: &mut OpenRunqueueSkel<'o>| {
             if let Some(data) = open.maps.rodata_data.as_deref_mut() {
                 data.wait_bounds = waits::BOUNDS;

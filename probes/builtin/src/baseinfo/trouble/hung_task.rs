@@ -2,8 +2,9 @@
 //! than kernel.hung_task_timeout_secs.
 
 use super::bpf::trouble_event;
-use super::side::{Clock, Counts, comm, path, pid, subject};
+use super::side::{Counts, comm, path, pid, subject};
 use probe_core::{Baseline, Batch, Occurrence, Row, Severity, Subject, Text, Trigger, When, table};
+use probe_kit::clock::Clock;
 
 table! {
     /// One cgroup.

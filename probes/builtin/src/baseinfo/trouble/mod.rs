@@ -25,8 +25,8 @@ use libbpf_rs::MapHandle;
 use libbpf_rs::skel::Skel as _;
 use probe_core::{Batch, Env, Outcome, SubProbes};
 use probe_kit::bpf::{Bpf, Job, LoadError, ObjectSpec, Ring, Storage, Way, abi, cost};
+use probe_kit::clock::Clock;
 use probe_kit::kernel::{AttachKind, Requirement, kernel};
-use side::Clock;
 use std::io;
 use std::os::fd::BorrowedFd;
 

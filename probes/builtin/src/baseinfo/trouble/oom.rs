@@ -1,10 +1,11 @@
 //! `oom`: processes that the kernel killed for want of memory, with who wanted it and how much there was.
 
 use super::bpf::trouble_event;
-use super::side::{Clock, Counts, comm, kilobytes, limit, path, pid, subject};
+use super::side::{Counts, comm, kilobytes, limit, path, pid, subject};
 use probe_core::{
     Baseline, Batch, Env, Label, Occurrence, Row, Severity, Subject, Text, Trigger, When, table,
 };
+use probe_kit::clock::Clock;
 use probe_kit::kept::KeptFile;
 use probe_kit::scan::{lines, pair, words};
 

@@ -3,9 +3,7 @@
 use super::bpf::trouble_side;
 use probe_core::{Label, ProcKey, Subject};
 use probe_kit::scan;
-use rustix::time::{ClockId, clock_gettime};
 use std::collections::HashMap;
-use std::time::{Duration, SystemTime};
 
 /// What stands before the NUL.
 fn text(bytes: &[u8]) -> &[u8] {
@@ -60,28 +58,6 @@ pub(super) fn kilobytes(pages: u64) -> Label {
 pub(super) fn limit(side: &trouble_side) -> Label {
     let none = side.cgroup_max_pages == 0 || side.cgroup_max_pages >= 1 << 50;
     if none { "no".into() } else { kilobytes(side.cgroup_max_pages) }
-}
-
-/// From the kernel's clock to the time of day.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
-    monotonic: Duration,
-    time: SystemTime,
-}
-
-impl Clock {
-    /// Both clocks now.
-    pub(super) fn now() -> Self {
-        let now = clock_gettime(ClockId::Monotonic);
-        let nanos = u32::try_from(now.tv_nsec).unwrap_or(0);
-        Self { monotonic: Duration::new(now.tv_sec.unsigned_abs(), nanos), time: SystemTime::now() }
-    }
-
-    /// The time of `ns` of the kernel's clock.
-    pub(super) fn at(self, ns: u64) -> SystemTime {
-        let ago = self.monotonic.saturating_sub(Duration::from_nanos(ns));
-        self.time.checked_sub(ago).unwrap_or(self.time)
-    }
 }
 
 /// Cgroups with a count; of more, the one that grew longest ago goes.
@@ -155,13 +131,5 @@ mod tests {
         assert_eq!(counts.by_path.len(), MAX_CGROUPS);
         let count = |path: &str| counts.iter().find(|(at, _)| *at == path).map(|(_, count)| count);
         assert_eq!((count("/0"), count("/1"), count("/new")), (Some(2), None, Some(1)));
-    }
-
-    #[test]
-    fn the_kernels_clock_becomes_the_time_of_day() {
-        let clock = Clock::now();
-        let then = clock.monotonic.saturating_sub(Duration::from_secs(3));
-        let ago = clock.time.duration_since(clock.at(u64::try_from(then.as_nanos()).expect("fits")));
-        assert_eq!(ago.expect("earlier").as_millis(), 3000);
     }
 }
