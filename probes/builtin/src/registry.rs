@@ -6,6 +6,8 @@ use probe_core::Descriptor;
 mod baseinfo;
 #[path = "container/mod.rs"]
 mod container;
+#[path = "io/mod.rs"]
+mod io;
 #[path = "proc/mod.rs"]
 mod proc;
 #[path = "socket/mod.rs"]
@@ -17,6 +19,7 @@ mod tcp;
 pub(crate) static REGISTRY: &[&Descriptor] = &[
     &baseinfo::DESCRIPTOR,
     &container::DESCRIPTOR,
+    &io::DESCRIPTOR,
     &proc::DESCRIPTOR,
     &socket::DESCRIPTOR,
     &tcp::DESCRIPTOR,
