@@ -437,7 +437,7 @@ _gopher__ctl() {
                     return 0
                     ;;
                 --feature)
-                    COMPREPLY=($(compgen -W "baseinfo container proc socket tcp virt flamegraph l7 jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "baseinfo container io proc socket tcp virt flamegraph l7 jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy" -- "${cur}"))
                     return 0
                     ;;
                 --socket)
@@ -902,7 +902,7 @@ _gopher__ctl() {
             return 0
             ;;
         gopher__ctl__subcmd__probe__subcmd__explain)
-            opts="-h --socket --json --color --help baseinfo container proc socket tcp virt flamegraph l7 jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
+            opts="-h --socket --json --color --help baseinfo container io proc socket tcp virt flamegraph l7 jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -935,7 +935,7 @@ _gopher__ctl() {
             return 0
             ;;
         gopher__ctl__subcmd__probe__subcmd__get)
-            opts="-h --socket --json --color --help baseinfo container proc socket tcp virt flamegraph l7 jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
+            opts="-h --socket --json --color --help baseinfo container io proc socket tcp virt flamegraph l7 jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1113,7 +1113,7 @@ _gopher__ctl() {
             return 0
             ;;
         gopher__ctl__subcmd__probe__subcmd__set)
-            opts="-h --dry-run --socket --json --color --help baseinfo container proc socket tcp virt flamegraph l7 jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
+            opts="-h --dry-run --socket --json --color --help baseinfo container io proc socket tcp virt flamegraph l7 jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1146,7 +1146,7 @@ _gopher__ctl() {
             return 0
             ;;
         gopher__ctl__subcmd__probe__subcmd__start)
-            opts="-h --socket --json --color --help baseinfo container proc socket tcp virt flamegraph l7 jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
+            opts="-h --socket --json --color --help baseinfo container io proc socket tcp virt flamegraph l7 jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1179,7 +1179,7 @@ _gopher__ctl() {
             return 0
             ;;
         gopher__ctl__subcmd__probe__subcmd__stop)
-            opts="-h --socket --json --color --help baseinfo container proc socket tcp virt flamegraph l7 jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
+            opts="-h --socket --json --color --help baseinfo container io proc socket tcp virt flamegraph l7 jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1492,7 +1492,7 @@ _gopher__ctl() {
             return 0
             ;;
         gopher__ctl__subcmd__targets)
-            opts="-h --pid --socket --json --color --help baseinfo container proc socket tcp virt flamegraph l7 jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
+            opts="-h --pid --socket --json --color --help baseinfo container io proc socket tcp virt flamegraph l7 jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -156,6 +156,7 @@ complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand events" -l since -
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand events" -s n -l limit -d 'At most so many, the newest' -r
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand events" -l feature -d 'Only of this feature' -r -f -a "baseinfo\t''
 container\t''
+io\t''
 proc\t''
 socket\t''
 tcp\t''
@@ -275,6 +276,6 @@ complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and __fish_s
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and __fish_seen_subcommand_from spool" -f -a "show" -d 'Show what waits for each sink, since when, and what was lost'
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and __fish_seen_subcommand_from spool" -f -a "drain" -d 'Wait until what waits now is delivered; nothing is deleted'
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand help; and __fish_seen_subcommand_from spool" -f -a "purge" -d 'Give up what waits for a sink; it is counted as lost'
-complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand probe; and __fish_seen_subcommand_from get set start stop explain" -f -a "baseinfo container proc socket tcp virt flamegraph l7 jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
-complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand targets" -f -a "baseinfo container proc socket tcp virt flamegraph l7 jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
-complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand events" -f -a "baseinfo container proc socket tcp virt flamegraph l7 jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand probe; and __fish_seen_subcommand_from get set start stop explain" -f -a "baseinfo container io proc socket tcp virt flamegraph l7 jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand targets" -f -a "baseinfo container io proc socket tcp virt flamegraph l7 jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand events" -f -a "baseinfo container io proc socket tcp virt flamegraph l7 jvm postgre_sli opengauss_sli nginx lvs kafka tprofiling hw ksli sermant sli flowtracer dnsmasq haproxy"
