@@ -46,7 +46,7 @@ fn programs(daemon: &Daemon<'_>, disk: &LoopDisk) -> f64 {
     let _measured = Measured::begin();
     let (requests, before) = (disk.stat(), run_time(daemon));
     read(disk);
-    let time = run_time(daemon).0 - before.0;
+    let time = run_time(daemon) - before;
     #[allow(clippy::cast_precision_loss)] // some hundred thousand
     let requests = disk.stat().since(&requests).requests as f64;
     time / requests

@@ -50,15 +50,21 @@ pub(crate) fn memory(pid: u32) -> Memory {
     Memory { rss: field("Rss:"), pss: field("Pss:"), anonymous: field("Anonymous:") }
 }
 
-/// Nanoseconds and runs of the daemon's programs since they were loaded, of the time in which the kernel measured.
-pub(crate) fn run_time(daemon: &Daemon<'_>) -> (f64, f64) {
+/// What the daemon's programs have run since they were loaded, of the time in which the kernel measured: nanoseconds
+/// and runs, by program.
+pub(crate) fn run_times(daemon: &Daemon<'_>) -> BTreeMap<u64, (f64, f64)> {
     let own = held("prog", daemon.pid());
     let programs = all("prog");
-    let ours = programs.iter().filter(|program| program["id"].as_u64().is_some_and(|id| own.contains(&id)));
-    ours.fold((0.0, 0.0), |(ns, runs), program| {
+    let ours = programs.iter().filter_map(|program| {
         let of = |field: &str| program[field].as_f64().unwrap_or(0.0);
-        (ns + of("run_time_ns"), runs + of("run_cnt"))
-    })
+        Some((program["id"].as_u64()?, (of("run_time_ns"), of("run_cnt"))))
+    });
+    ours.filter(|(id, _)| own.contains(id)).collect()
+}
+
+/// Nanoseconds of all of them.
+pub(crate) fn run_time(daemon: &Daemon<'_>) -> f64 {
+    run_times(daemon).values().map(|(ns, _)| ns).sum()
 }
 
 /// Has the kernel measure while it lives.

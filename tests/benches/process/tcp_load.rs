@@ -2,9 +2,8 @@
 //! scope and out of it; and what a process that is not observed notices.
 
 use crate::Length;
-use crate::measure::{Measured, Spread};
+use crate::measure::{Measured, Spread, run_times};
 use crate::report::Report;
-use gopher_e2e::bpf::{all, held};
 use gopher_e2e::daemon::free_port;
 use gopher_e2e::{Daemon, Setup, within};
 use serde_json::{Value, json};
@@ -167,18 +166,6 @@ fn counter(name: &str) -> u64 {
         }
     }
     panic!("no {name}");
-}
-
-/// What the daemon's programs have run since they were loaded, of the time in which the kernel measured: nanoseconds
-/// and runs, by program.
-fn run_times(daemon: &Daemon<'_>) -> BTreeMap<u64, (f64, f64)> {
-    let own = held("prog", daemon.pid());
-    let programs = all("prog");
-    let ours = programs.iter().filter_map(|program| {
-        let of = |field: &str| program[field].as_f64().unwrap_or(0.0);
-        Some((program["id"].as_u64()?, (of("run_time_ns"), of("run_cnt"))))
-    });
-    ours.filter(|(id, _)| own.contains(id)).collect()
 }
 
 /// What the programs ran between two readings.
