@@ -62,19 +62,25 @@ pub(super) struct Container {
 impl Container {
     /// Sees the host through `env`.
     pub(super) fn new(env: &Env) -> Self {
-        let each = each(&Hierarchies::find(&env.sys));
-        Self::with(env, Budget::of_limit(PART, 0, each))
+        let hierarchies = Hierarchies::find(&env.sys);
+        let budget = Budget::of_limit(PART, 0, each(&hierarchies));
+        Self::over(env, hierarchies, budget)
     }
 
     /// The same with so many kept descriptors.
+    #[cfg(test)]
     pub(super) fn with(env: &Env, budget: Budget) -> Self {
+        Self::over(env, Hierarchies::find(&env.sys), budget)
+    }
+
+    fn over(env: &Env, hierarchies: Hierarchies, budget: Budget) -> Self {
         let _raised = raise(&NEEDED);
         let of = |process: &str| network::namespace(std::fs::File::open(env.proc.join(process)).ok()?).ok();
         // Where nobody may look at the first process, a /proc of our own is that of the host's network as far as we
         // can see; one that was mounted elsewhere is not.
         let own = || if env.proc == Path::new("/proc") { of("self") } else { None };
         Self {
-            hierarchies: Hierarchies::find(&env.sys),
+            hierarchies,
             budget,
             root: Root::open(&env.proc).ok(),
             host_network: of("1").or_else(own),
