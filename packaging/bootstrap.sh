@@ -75,6 +75,8 @@ if [ "$what" = test ]; then
 	need strace strace strace
 	# An interpreter that is watched, which says itself what it did.
 	need python3 python3 python3
+	# What reads the API's document, from PyPI, in a folder of its own.
+	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv:python3"
 	# A file system that can be frozen, for a task that hangs.
 	need mkfs.ext4 e2fsprogs e2fsprogs
 	need fsfreeze util-linux util-linux
@@ -110,6 +112,7 @@ if [ "$what" = test ] || [ "$what" = bench ]; then
 	need kcat kcat kcat
 fi
 if [ "$what" = package ]; then
+	need python3 python3 python3
 	need objcopy binutils binutils
 	need mmdebstrap mmdebstrap mmdebstrap
 	need rpmbuild rpm rpm-build
@@ -234,6 +237,15 @@ if { [ "$what" = test ] || [ "$what" = bench ]; } && ! [ -e "$tools/kafka/kafka_
 	END
 	mvn -q -B -f "$tools/kafka/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
 		-DoutputDirectory="$tools/kafka" >&2
+fi
+
+# What reads the API's document; the list beside the programs says which versions they are of.
+python_tools=$here/packaging/python-tools.txt
+if [ "$what" = test ] && ! cmp -s "$python_tools" "$tools/python/installed"; then
+	say "installing schemathesis and openapi-python-client under $tools, once"
+	python3 -m venv --clear "$tools/python"
+	"$tools/python/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$python_tools" >&2
+	cp "$python_tools" "$tools/python/installed"
 fi
 
 # cargo-deny checks licences, sources and bans; no distribution has it, so it is built once.

@@ -11,11 +11,16 @@ deb=$package/gopherd_${version}-1_$arch.deb
 # Who publishes it names himself, as Debian's own tools ask for it.
 maintainer="${DEBFULLNAME:-gopherd} <${DEBEMAIL:-root@localhost}>"
 
+# dpkg-deb takes every later time back to this one.
+SOURCE_DATE_EPOCH=$("$repo/packaging/epoch.sh")
+export SOURCE_DATE_EPOCH
 rm -rf "$root"
 cp -a "$package/root" "$root"
 # Debian keeps licences beside the documents.
 doc=$root/usr/share/doc/gopherd
+mv "$root/usr/share/licenses/gopherd/THIRD-PARTY.txt" "$doc/"
 rm -r "$root/usr/share/licenses"
+gzip -9 -n "$doc/THIRD-PARTY.txt"
 {
 	echo 'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/'
 	printf 'Upstream-Name: gopherd\n\nFiles: *\nCopyright: the authors of gopherd\nLicense: Apache-2.0\n'
@@ -45,6 +50,6 @@ Description: node observability daemon, controlled at run time
  gopher-ctl or from a file of defaults. Metrics go to Prometheus and to files.
  It takes the place of gala-gopher.
 CONTROL
-(cd "$root" && find . -path ./DEBIAN -prune -o -type f -printf '%P\0' | xargs -0 md5sum >DEBIAN/md5sums)
+(cd "$root" && find . -path ./DEBIAN -prune -o -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 md5sum >DEBIAN/md5sums)
 dpkg-deb --root-owner-group -Zxz --build "$root" "$deb" >/dev/null
 printf 'deb: %s, %s bytes\n' "$deb" "$(stat -c %s "$deb")"

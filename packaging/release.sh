@@ -45,8 +45,10 @@ mount --bind -o ro "$(cd "$repo" && rustc --print sysroot)" "$root/opt/rust"
 mount --bind "$cargo_home" "$root/cargo"
 mount --bind "$build" "$root/target"
 mount -t proc proc "$root/proc"
+# The same sources give the same bytes, whenever and wherever they are built: what is told of time is the last commit's.
+SOURCE_DATE_EPOCH=$("$repo/packaging/epoch.sh")
 in_root() {
-	env -i HOME=/root LANG=C.UTF-8 PATH=/opt/rust/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+	env -i SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" OPENSSL_SRC_PERL=/src/packaging/openssl-perl.sh HOME=/root LANG=C.UTF-8 PATH=/opt/rust/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
 		CARGO_HOME=/cargo CARGO_TARGET_DIR=/target CARGO_NET_OFFLINE=true \
 		${CARGO_BUILD_JOBS:+CARGO_BUILD_JOBS="$CARGO_BUILD_JOBS"} chroot "$root" "$@"
 }
@@ -70,6 +72,10 @@ for program in gopherd gopher-ctl; do
 	[ "$(printf '%s\n%s\n' "$glibc" "$newest_glibc" | sort -V | tail -n 1)" = "$newest_glibc" ] ||
 		die "$program needs glibc $glibc; $newest_glibc is the oldest that it must start on"
 done
+# Faults that tests ask for, and the entries of the fuzz targets, are in no program that is installed.
+! grep -q TEST_FAULTS "$package/bin/gopherd" || die "gopherd was built with the feature testing"
 size=$(stat -c %s "$package/bin/gopherd")
 [ "$size" -lt "$largest_daemon" ] || die "gopherd has $size bytes stripped; less than $largest_daemon are allowed"
+"$repo/packaging/sbom.py" "$repo" "$package/bin"
 "$repo/packaging/tree.sh" "$package/bin" "$package/root"
+find "$package/root" "$package/debug" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +

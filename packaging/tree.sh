@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs gopherd's files below a folder: the one list of what a package holds, from which the rpm, the deb and
-# the container image are made. Usage: tree.sh BIN_DIR ROOT
+# the container image are made. Usage: tree.sh BIN_DIR ROOT; BIN_DIR has the programs and what sbom.py made of them.
 set -eu
 
 repo=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -21,6 +21,8 @@ for document in README.md CHANGELOG.md SECURITY.md docs/migrating-from-gala-goph
 	api/event.schema.json api/metadata.schema.json probes/builtin/METRICS.md; do
 	file 644 "$repo/$document" "/usr/share/doc/gopherd/${document##*/}"
 done
+file 644 "$bin/gopherd.cdx.json" /usr/share/doc/gopherd/gopherd.cdx.json
+file 644 "$bin/THIRD-PARTY.txt" /usr/share/licenses/gopherd/THIRD-PARTY.txt
 for dashboard in "$repo"/etc/grafana/*.json; do
 	file 644 "$dashboard" "/usr/share/gopherd/grafana/${dashboard##*/}"
 done
