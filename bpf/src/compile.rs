@@ -3,10 +3,12 @@
 use crate::{Arch, home};
 use anyhow::{Context as _, Result};
 use libbpf_cargo::SkeletonBuilder;
+use libbpf_rs::libbpf_sys::API_HEADERS;
 use std::ffi::OsString;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-/// Compiles `source` for `arch` into `object`; kernel types are unpacked below `scratch`.
+/// Compiles `source` for `arch` into `object`; kernel types and libbpf's headers are unpacked below `scratch`.
 ///
 /// `-O2 -g -target bpf` are libbpf-cargo's. `BPF_CLANG` names another clang.
 pub fn compile(source: &Path, arch: Arch, scratch: &Path, object: &Path) -> Result<()> {
@@ -35,6 +37,7 @@ fn flags(source: &Path, arch: Arch, scratch: &Path) -> Result<Vec<OsString>> {
     for (option, folder) in [
         ("-I", folder),
         ("-I", &home().join("include")),
+        ("-I", &libbpf(scratch)?),
         // The kernel's types are not ours to warn about.
         ("-isystem", &arch.vmlinux(scratch)?),
     ] {
@@ -42,6 +45,17 @@ fn flags(source: &Path, arch: Arch, scratch: &Path) -> Result<Vec<OsString>> {
         flags.push(folder.into());
     }
     Ok(flags)
+}
+
+/// Writes libbpf's headers below `out` and returns the folder to include. libbpf-cargo does the same, in a folder whose
+/// name is another each time and gets into the object with the places of the code: no build would be like another.
+fn libbpf(out: &Path) -> Result<PathBuf> {
+    let folder = out.join("libbpf");
+    fs::create_dir_all(folder.join("bpf"))?;
+    for (name, text) in API_HEADERS {
+        fs::write(folder.join("bpf").join(name), text)?;
+    }
+    Ok(folder)
 }
 
 /// Makes the skeleton of `object`, which it names by path.

@@ -28,6 +28,19 @@ fn every_object_compiles_for_every_architecture() {
 }
 
 #[test]
+fn the_same_source_gives_the_same_object() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let object = scratch.path().join("object.o");
+    for source in sources() {
+        let [one, other] = [(); 2].map(|()| {
+            compile(&source, Arch::X86_64, scratch.path(), &object).expect("compiled");
+            fs::read(&object).expect("the object")
+        });
+        assert!(one == other, "{}: two builds differ", source.display());
+    }
+}
+
+#[test]
 fn a_header_becomes_types_that_are_decoded_and_encoded_without_unsafe() {
     let types = types::of_header(&home().join("include/gopher/abi.h")).expect("types");
     for expected in
