@@ -4,6 +4,8 @@
 // `bpf_object!` allows it for what libbpf-cargo generates, and nothing else does.
 #![deny(unsafe_code)]
 
+#[cfg(any(test, feature = "testing"))]
+pub mod fuzz;
 mod params;
 mod planned;
 mod registry;

@@ -3,17 +3,17 @@
 use probe_core::Descriptor;
 
 #[path = "baseinfo/mod.rs"]
-mod baseinfo;
+pub(crate) mod baseinfo;
 #[path = "container/mod.rs"]
-mod container;
+pub(crate) mod container;
 #[path = "io/mod.rs"]
-mod io;
+pub(crate) mod io;
 #[path = "proc/mod.rs"]
-mod proc;
+pub(crate) mod proc;
 #[path = "socket/mod.rs"]
-mod socket;
+pub(crate) mod socket;
 #[path = "tcp/mod.rs"]
-mod tcp;
+pub(crate) mod tcp;
 
 /// The features that are built, one folder each.
 pub(crate) static REGISTRY: &[&Descriptor] = &[

@@ -88,6 +88,7 @@ pub struct Batch {
     complete: Vec<&'static Table>,
     skipped: Vec<(&'static str, u64)>,
     occurrences: Vec<Occurrence>,
+    charged: Vec<(&'static str, Duration)>,
     /// When the values were read.
     pub collected_at: SystemTime,
     /// Set on the batch that ends a report period.
@@ -104,6 +105,7 @@ impl Batch {
             complete: Vec::new(),
             skipped: Vec::new(),
             occurrences: Vec::new(),
+            charged: Vec::new(),
             collected_at,
             close: None,
         }
@@ -161,6 +163,20 @@ impl Batch {
         &self.skipped
     }
 
+    /// Says that so much CPU time of this thread was spent for a sub-probe alone. What nobody is charged with is divided
+    /// by whoever takes the batch, by the values of each sub-probe.
+    pub fn charge(&mut self, sub_probe: &'static str, cpu: Duration) {
+        match self.charged.iter_mut().find(|(name, _)| *name == sub_probe) {
+            Some((_, sum)) => *sum += cpu,
+            None => self.charged.push((sub_probe, cpu)),
+        }
+    }
+
+    /// What sub-probes were charged with.
+    pub fn charged(&self) -> &[(&'static str, Duration)] {
+        &self.charged
+    }
+
     /// Tells an event that is no property of a row. At most [`Batch::MOST_OCCURRENCES`] are taken; more are counted
     /// as left out.
     pub fn tell(&mut self, occurrence: Occurrence) {
@@ -195,9 +211,19 @@ impl Batch {
         })
     }
 
-    /// Number of present values.
-    pub fn samples(&self) -> usize {
-        self.values.iter().filter(|v| !matches!(v, Value::Absent)).count()
+    /// Number of present values of the tables of each sub-probe; those of features without sub-probes are under an empty
+    /// name.
+    pub fn samples(&self) -> Vec<(&'static str, u64)> {
+        let mut samples: Vec<(&'static str, u64)> = Vec::new();
+        for row in self.rows() {
+            let present = row.values.iter().filter(|value| !matches!(value, Value::Absent)).count() as u64;
+            // Rows of a table lie together.
+            match samples.iter_mut().rev().find(|(name, _)| *name == row.table.sub_probe) {
+                Some((_, sum)) => *sum += present,
+                None => samples.push((row.table.sub_probe, present)),
+            }
+        }
+        samples
     }
 
     /// Whether there is nothing to hand over.

@@ -156,6 +156,18 @@ fn answer(body: &[u8]) -> Option<SocketAddr> {
     Some(SocketAddr::new(address, u16::from_be_bytes(*port.first_chunk()?)))
 }
 
+/// What holds of any bytes as an answer: its address and its port are in it.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn any_bytes(bytes: &[u8]) {
+    let Some(found) = answer(bytes) else { return };
+    let has = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+    let address = match found.ip() {
+        IpAddr::V4(ip) => has(&ip.octets()),
+        IpAddr::V6(ip) => has(&ip.octets()),
+    };
+    assert!(address && has(&found.port().to_be_bytes()), "{found} is not in the answer");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

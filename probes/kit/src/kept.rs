@@ -63,6 +63,20 @@ pub fn read_once<'b>(path: &Path, buf: &'b mut Vec<u8>) -> io::Result<&'b [u8]> 
     Ok(buf)
 }
 
+/// The same for a text that the kernel makes in one piece ([`read_piece`]), with one reading if it fits the room that `buf`
+/// has. What stands behind the text in `buf` is left over.
+pub fn read_once_in_one<'b>(path: &Path, buf: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {
+    let fd = open(path)?;
+    buf.resize(buf.len().max(4096), 0);
+    match read_piece(&fd, buf)?.map(<[u8]>::len) {
+        Some(length) => Ok(&buf[..length]),
+        None => {
+            read_all(&fd, buf)?;
+            Ok(buf)
+        }
+    }
+}
+
 /// Reads the whole of an open file.
 pub fn read_open(fd: &OwnedFd, buf: &mut Vec<u8>) -> io::Result<()> {
     read_all(fd, buf)
@@ -147,9 +161,11 @@ mod tests {
         let mut buf = Vec::new();
         assert_eq!(file.read(&mut buf).expect("read").len(), 10_000);
         assert_eq!(file.read_in_one(&mut Vec::new()).expect("too long for one call").len(), 10_000);
+        assert_eq!(read_once_in_one(&path, &mut Vec::new()).expect("too long for one call").len(), 10_000);
         std::fs::write(&path, b"short").expect("write");
         assert_eq!(file.read(&mut buf).expect("read"), b"short");
         assert_eq!(file.read_in_one(&mut buf).expect("read"), b"short");
+        assert_eq!(read_once_in_one(&path, &mut buf).expect("read"), b"short");
     }
 
     #[test]

@@ -10,9 +10,14 @@ extern crate self as probe_kit;
 
 pub mod alarm;
 pub mod bpf;
+pub mod c_heap;
 pub mod cgroup;
+pub mod charge;
 pub mod clock;
 pub mod conntrack;
+pub mod fault;
+#[cfg(any(test, feature = "testing"))]
+pub mod fuzz;
 pub mod kept;
 pub mod kernel;
 pub mod link;
@@ -22,6 +27,7 @@ pub mod own_pages;
 pub mod pressure;
 pub mod privilege;
 pub mod process;
+pub mod rehearsal;
 pub mod scan;
 pub mod stat;
 #[cfg(any(test, feature = "testing"))]

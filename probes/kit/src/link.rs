@@ -1,12 +1,13 @@
 //! The daemon's side of a probe's [`Link`]: a mailbox that holds the latest order, an eventfd that wakes
 //! the probe in the same poll as its own event source, and the probe's cost and losses as plain numbers.
 
+use crate::charge::{divide, thread_cpu};
 use probe_core::{Batch, Link, Order, Outcome, Signal};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::time::{
-    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
-    timerfd_create, timerfd_settime,
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -52,12 +53,20 @@ pub struct Gauges {
     pub samples: AtomicU64,
     /// Batches dropped because the probe's share of the queue was full.
     pub dropped: AtomicU64,
+    /// The part of `cpu_ns` that each sub-probe has, of all its runs; there are no more than its descriptor has.
+    sub_probe_cpu: Mutex<BTreeMap<&'static str, Duration>>,
 }
 
 impl Gauges {
     /// Batches that wait for the pipeline now.
     pub fn in_flight(&self) -> u64 {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// CPU time of the probe's thread that was spent for each sub-probe, of all its runs: what it was charged with, and
+    /// of the rest a part as large as that of its values. Together no more than `cpu_ns`.
+    pub fn sub_probe_cpu(&self) -> BTreeMap<&'static str, Duration> {
+        self.sub_probe_cpu.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -144,6 +153,8 @@ pub struct KitLink {
     outlet: SyncSender<Delivery>,
     gauges: Arc<Gauges>,
     cpu_before_ns: u64,
+    /// CPU time of this thread that is divided among the sub-probes.
+    divided: Duration,
     /// Number of the last order that the probe has seen.
     seen: u64,
     on_report: OnReport,
@@ -175,16 +186,32 @@ impl KitLink {
             outlet,
             gauges,
             cpu_before_ns,
+            divided: Duration::ZERO,
             seen: 0,
             on_report,
         };
         Ok((link, control))
     }
 
-    fn account(&self) {
-        let t = clock_gettime(ClockId::ThreadCPUTime);
-        let ns = u64::try_from(t.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(t.tv_nsec).unwrap_or(0);
-        self.gauges.cpu_ns.store(self.cpu_before_ns + ns, Ordering::Relaxed);
+    fn account(&self) -> Duration {
+        let cpu = thread_cpu();
+        let ns = u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX);
+        self.gauges.cpu_ns.store(self.cpu_before_ns.saturating_add(ns), Ordering::Relaxed);
+        cpu
+    }
+
+    /// Divides what was spent since the last batch among the sub-probes of this one.
+    fn charge(&mut self, cpu: Duration, batch: &Batch, samples: &[(&'static str, u64)]) {
+        let parts = divide(cpu.saturating_sub(self.divided), batch.charged(), samples);
+        // What is nobody's, such as a ring emptied between two readings, waits for the next batch with rows.
+        if parts.is_empty() {
+            return;
+        }
+        self.divided = cpu;
+        let mut sums = self.gauges.sub_probe_cpu.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, part) in parts {
+            *sums.entry(name).or_default() += part;
+        }
     }
 
     fn mail(&mut self) -> Option<Signal> {
@@ -236,8 +263,10 @@ impl Link for KitLink {
     }
 
     fn send(&mut self, batch: Batch) {
-        self.account();
-        let samples = batch.samples() as u64;
+        let cpu = self.account();
+        let samples = batch.samples();
+        self.charge(cpu, &batch, &samples);
+        let samples = samples.iter().map(|(_, count)| count).sum();
         if self.gauges.in_flight.fetch_add(1, Ordering::AcqRel) >= IN_FLIGHT {
             self.gauges.in_flight.fetch_sub(1, Ordering::AcqRel);
             self.gauges.dropped.fetch_add(1, Ordering::Relaxed);

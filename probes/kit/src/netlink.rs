@@ -4,6 +4,7 @@
 //! Leaves the meaning of a message to whoever asks. The kernel answers while it handles the request, so a
 //! read that would have to wait means that there is no answer.
 
+use crate::fault;
 use netlink_packet_core::{
     NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkBuffer, NlaBuffer, NlasIterator,
 };
@@ -111,6 +112,7 @@ impl Netlink {
         let mut found = Vec::new();
         let mut changed = false;
         loop {
+            fault::at("netlink", "")?;
             let (_, len) = rustix::net::recv(&self.fd, &mut self.buf[..], RecvFlags::DONTWAIT)?;
             let packet = self.buf.get(..len).unwrap_or_default();
             let progress = messages(packet, self.sequence, single, |body| found.extend(parse(body)))?;
@@ -193,6 +195,22 @@ pub fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 /// The signed number at byte `at`, in the machine's order.
 pub fn i32_at(bytes: &[u8], at: usize) -> Option<i32> {
     bytes.get(at..)?.first_chunk().copied().map(i32::from_ne_bytes)
+}
+
+/// What holds of any bytes as a packet: no body and no attribute has more than there is.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn any_bytes(bytes: &[u8]) {
+    let sequence = u32_at(bytes, 8).unwrap_or(0);
+    for single in [false, true] {
+        let mut told = 0;
+        // A packet that is refused has nothing to hold.
+        let _ = messages(bytes, sequence, single, |body| {
+            told += body.len();
+            let inside: usize = attributes(body).map(|(_, value)| value.len()).sum();
+            assert!(inside <= body.len());
+        });
+        assert!(told <= bytes.len());
+    }
 }
 
 #[cfg(test)]

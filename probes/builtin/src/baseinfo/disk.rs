@@ -175,5 +175,18 @@ impl Reader for Disk {
     }
 }
 
+/// What holds of any text, each line of which follows the one before by a second: rates are rates.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn any_bytes(bytes: &[u8]) {
+    let devices: Vec<_> = scan::lines(bytes).filter_map(parse).collect();
+    for pair in devices.windows(2) {
+        let Some(row) = rates(pair[0].0, &pair[0].1, &pair[1].1, Duration::from_secs(1)) else { continue };
+        let numbers =
+            [row.rspeed, row.wspeed, row.r_await, row.w_await, row.rareq, row.wareq, row.aqu, row.util];
+        assert!(numbers.into_iter().flatten().all(|number| number.is_finite() && number >= 0.0));
+        assert!(row.util <= Some(100.0));
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -155,6 +155,14 @@ impl Reader for Lockup {
     }
 }
 
+/// What holds of any bytes as a record: what is told of it is one line of it.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn any_bytes(bytes: &[u8]) {
+    let Some((kind, message, _)) = lockup(bytes) else { return };
+    assert!(kind < KINDS.len() && !message.contains(&b'\n'));
+    assert!(bytes.windows(message.len()).any(|window| window == message));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

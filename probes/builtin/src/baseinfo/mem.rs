@@ -149,6 +149,15 @@ fn dentry_state(text: &[u8]) -> DentryRow {
     DentryRow { infos: "fs.dentry-state".into(), dentry: next(), unused_dentry: next(), age_limit: next() }
 }
 
+/// What holds of any text: shares are percent.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn any_bytes(bytes: &[u8]) {
+    let row = meminfo(bytes);
+    let shares = [row.util, row.swap_util];
+    assert!(shares.into_iter().flatten().all(|share| (0.0..=100.0).contains(&share)), "{shares:?}");
+    dentry_state(bytes);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,8 @@ mod con;
 mod cpu;
 mod disk;
 mod fs;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fuzz;
 mod host;
 mod idle;
 mod lockup;
@@ -36,6 +38,7 @@ use probe_core::{
     Batch, Capability, Descriptor, Env, Order, Outcome, Poll, ProbeError, Row, ScopeUse, SubProbe, Tick,
     Trigger, params, without,
 };
+use probe_kit::charge::Stopwatch;
 use probe_kit::kept::KeptFile;
 
 /// The feature.
@@ -221,8 +224,10 @@ impl Poll for Baseinfo {
     }
 
     fn poll(&mut self, tick: Tick, out: &mut Batch) -> Result<(), ProbeError> {
+        let mut watch = Stopwatch::start();
         for active in &mut self.active {
             self.news |= active.read(tick, out);
+            out.charge(active.name, watch.lap());
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! `cpu`: CPU time and throttling. v1 counts nanoseconds in a file each, v2 microseconds in one.
 
-use super::source::{File, Sources};
+use super::source::{File, Files};
 use super::tables::Cpu;
 use probe_kit::scan::{lines, number, words};
 
@@ -38,7 +38,7 @@ fn stat(text: &[u8], row: &mut Cpu) {
 }
 
 /// Reads them. Where v1 has the controllers, v2 tells CPU time as well, of the same tasks; v1's finer clock wins.
-pub(super) fn read(files: &mut Sources, buf: &mut Vec<u8>) -> Cpu {
+pub(super) fn read(files: &mut Files<'_>, buf: &mut Vec<u8>) -> Cpu {
     let mut row = Cpu {
         cpu_usage_seconds_total: files.read(File::AcctUsage, buf).and_then(single),
         cpu_user_seconds_total: files.read(File::AcctUser, buf).and_then(single),
@@ -52,6 +52,13 @@ pub(super) fn read(files: &mut Sources, buf: &mut Vec<u8>) -> Cpu {
         }
     }
     row
+}
+
+/// What holds of any text: it has an answer.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn any_bytes(bytes: &[u8]) {
+    stat(bytes, &mut Cpu::default());
+    single(bytes);
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! A request to a device mapper or RAID device is counted there and again at the devices below it: those on top are
 //! left out. The inodes of the container's file system are asked for by `inodes`.
 
-use super::source::{File, Sources};
+use super::source::{File, Files};
 use super::tables::Fs;
 use probe_kit::scan::{lines, number, pair, words};
 use std::collections::HashMap;
@@ -106,7 +106,7 @@ fn by_direction(text: &[u8], is_stacked: &mut dyn FnMut((u32, u32)) -> bool) -> 
 }
 
 /// Reads the counts.
-pub(super) fn read(files: &mut Sources, devices: &mut Devices, buf: &mut Vec<u8>) -> Fs {
+pub(super) fn read(files: &mut Files<'_>, devices: &mut Devices, buf: &mut Vec<u8>) -> Fs {
     let mut row = Fs::default();
     let mut is_stacked = |device| devices.is_stacked(device);
     if let Some(text) = files.read(File::IoStat, buf) {
@@ -122,6 +122,17 @@ pub(super) fn read(files: &mut Sources, devices: &mut Devices, buf: &mut Vec<u8>
         (row.fs_read_seconds_total, row.fs_write_seconds_total) = by_direction(text, &mut is_stacked);
     }
     row
+}
+
+/// What holds of any text: where every device is stacked nothing is counted.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn any_bytes(bytes: &[u8]) {
+    for stacked in [false, true] {
+        let mut row = Fs::default();
+        stat(bytes, &mut |_| stacked, &mut row);
+        let directions = by_direction(bytes, &mut |_| stacked);
+        assert!(!stacked || (row.fs_reads_bytes_total, directions) == (Some(0), (Some(0), Some(0))));
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `memory`: what is used, of which kind, and what the controller had to do.
 
 use super::cpu::{flat, single};
-use super::source::{File, Sources};
+use super::source::{File, Files};
 use super::tables::{Memory, MemoryEvents, Oom};
 
 /// Of v1, a limit from here on is none: it is the largest number of pages.
@@ -42,7 +42,7 @@ fn gauge(value: Option<u64>) -> Option<f64> {
 }
 
 /// Reads the levels.
-pub(super) fn read(files: &mut Sources, buf: &mut Vec<u8>) -> Memory {
+pub(super) fn read(files: &mut Files<'_>, buf: &mut Vec<u8>) -> Memory {
     let usage = files.read(File::MemoryCurrent, buf).and_then(single);
     let stat = files.read(File::MemoryStat, buf).map(stat).unwrap_or_default();
     let limit = files.read(File::MemoryMax, buf).and_then(single).filter(|limit| *limit < NO_LIMIT);
@@ -75,7 +75,7 @@ fn events(text: &[u8], oom: &mut Oom, row: &mut MemoryEvents) {
 }
 
 /// Reads what the controller did.
-pub(super) fn read_events(files: &mut Sources, buf: &mut Vec<u8>) -> (Oom, MemoryEvents) {
+pub(super) fn read_events(files: &mut Files<'_>, buf: &mut Vec<u8>) -> (Oom, MemoryEvents) {
     let (mut oom, mut row) = (Oom::default(), MemoryEvents::default());
     for file in [File::MemoryEvents, File::OomControl] {
         if let Some(text) = files.read(file, buf) {
@@ -86,6 +86,13 @@ pub(super) fn read_events(files: &mut Sources, buf: &mut Vec<u8>) -> (Oom, Memor
         row.memory_events_max_total = Some(failed);
     }
     (oom, row)
+}
+
+/// What holds of any text: it has an answer.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn any_bytes(bytes: &[u8]) {
+    stat(bytes);
+    events(bytes, &mut Oom::default(), &mut MemoryEvents::default());
 }
 
 #[cfg(test)]

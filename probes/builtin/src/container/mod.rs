@@ -7,6 +7,8 @@
 
 mod cpu;
 mod fs;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fuzz;
 mod inodes;
 mod memory;
 mod network;

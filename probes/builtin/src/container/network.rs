@@ -101,6 +101,12 @@ fn sum(text: &[u8]) -> Network {
     }
 }
 
+/// What holds of any text: it has an answer.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn any_bytes(bytes: &[u8]) {
+    sum(bytes);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -52,11 +52,6 @@ impl Place {
         let any = self.v1.first().map(|(_, dir)| dir.as_path());
         self.v1("memory").or(self.unified.as_deref()).or(any)
     }
-
-    /// Whether there is no directory.
-    pub(super) fn is_empty(&self) -> bool {
-        self.unified.is_none() && self.v1.is_empty()
-    }
 }
 
 /// An id is shortened to so many characters.
@@ -84,6 +79,17 @@ fn names(component: &[u8], id: &[u8]) -> bool {
         || component
             .windows(id.len() + 1)
             .any(|window| matches!(window.first(), Some(b'-' | b':')) && window.get(1..) == Some(id))
+}
+
+/// What holds of any text of `/proc/<pid>/cgroup`: what is a container's is the beginning of a path.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn any_bytes(bytes: &[u8]) {
+    let Some(id) = ContainerKey::new("0123456789ab") else { return };
+    for line in memberships(bytes) {
+        let Some(own) = own_part(line.path, id) else { continue };
+        assert!(line.path.starts_with(own) && own_part(own, id) == Some(own));
+    }
+    assert_eq!(Place::find(&Hierarchies::default(), bytes, id), Place::default());
 }
 
 #[cfg(test)]
@@ -155,7 +161,7 @@ mod tests {
             Place::find(&hierarchies, b"4:memory:/by/hand\n2:cpu,cpuacct:/\n0::/by/hand\n", key("demo"));
         assert_eq!(place.unified, Some(host.path("sys/fs/cgroup/unified/by/hand")));
         assert_eq!((place.v1("memory").is_some(), place.v1("cpu")), (true, None));
-        assert!(Place::find(&hierarchies, b"4:memory:/\n0::/\n", key("demo")).is_empty());
+        assert_eq!(Place::find(&hierarchies, b"4:memory:/\n0::/\n", key("demo")), Place::default());
     }
 
     proptest! {

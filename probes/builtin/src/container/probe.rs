@@ -3,14 +3,15 @@
 use super::inodes::Asker;
 use super::network::{self, Namespace};
 use super::place::Place;
-use super::source::{Sources, each};
+use super::source::Sources;
 use super::{NEEDS, cpu, fs, memberships, memory, open_process, process, psi, tables};
 use probe_core::{
     Baseline, Batch, Capability, ContainerTarget, Env, Label, Order, Outcome, Poll, ProbeError, SubProbes,
     Subject, Tick, without,
 };
 use probe_kit::cgroup::Hierarchies;
-use probe_kit::kept::read_once;
+use probe_kit::charge::Stopwatch;
+use probe_kit::kept::{KeptFile, read_once};
 use probe_kit::privilege::{lacking, raise};
 use probe_kit::process::{Budget, Root};
 use probe_kit::scan::{lines, number, words};
@@ -22,8 +23,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Containers of one pass: as many as the daemon knows at most.
 const MAX_CONTAINERS: usize = 4096;
 
-/// A quarter of what may be open; the process table of `baseinfo` may take a half.
-const PART: u64 = 4;
+/// Of so many containers one is timed, sub-probe by sub-probe, and stands for all of them.
+const TIMED: usize = 16;
+
+/// A third of what may be open; the process table of `baseinfo` may take a half.
+const PART: u64 = 3;
 
 /// Raised for a pass: the processes are those of other users.
 const NEEDED: [Capability; 2] = [Capability::SysPtrace, Capability::DacReadSearch];
@@ -33,13 +37,21 @@ struct Watched {
     target: ContainerTarget,
     label: Label,
     sources: Sources,
-    /// Kept with the files of the cgroups, as `top` is.
+    /// Its `/proc/<pid>`, if its network is to be read through it and a descriptor was left.
     process: Option<OwnedFd>,
-    top: Option<process::Top>,
+    /// The list of its processes, if a descriptor was left.
+    procs: Option<KeptFile>,
     /// `None` for the host's, and where it cannot be told.
     network: Option<Namespace>,
     /// Unix time.
     started: Option<f64>,
+}
+
+impl Watched {
+    /// Descriptors that it keeps.
+    fn kept(&self) -> usize {
+        self.sources.kept() + usize::from(self.process.is_some()) + usize::from(self.procs.is_some())
+    }
 }
 
 /// The probe.
@@ -63,8 +75,7 @@ impl Container {
     /// Sees the host through `env`.
     pub(super) fn new(env: &Env) -> Self {
         let hierarchies = Hierarchies::find(&env.sys);
-        let budget = Budget::of_limit(PART, 0, each(&hierarchies));
-        Self::over(env, hierarchies, budget)
+        Self::over(env, hierarchies, Budget::of_limit(PART, 0, 1))
     }
 
     /// The same with so many kept descriptors.
@@ -96,10 +107,10 @@ impl Container {
         }
     }
 
-    /// Whether the files of every container are kept open.
+    /// Descriptors that are kept.
     #[cfg(test)]
-    pub(super) fn keeps(&self) -> bool {
-        self.watched.iter().all(|watched| watched.sources.keep())
+    pub(super) fn kept(&self) -> usize {
+        self.watched.iter().map(Watched::kept).sum()
     }
 
     /// What this host lacks for a sub-probe, one sentence each.
@@ -152,9 +163,8 @@ impl Container {
             self.watched.drain(..).map(|watched| (watched.target, watched)).collect();
         let mut kept: Vec<Option<Watched>> = containers.iter().map(|target| before.remove(target)).collect();
         // Room first, then use of it.
-        for gone in before.into_values().filter(|gone| gone.sources.keep()) {
-            drop(gone);
-            self.budget.give();
+        for gone in before.into_values() {
+            (0..gone.kept()).for_each(|_| self.budget.give());
         }
         let fresh = kept.iter().any(Option::is_none);
         for (slot, target) in kept.iter_mut().zip(containers) {
@@ -178,35 +188,43 @@ impl Container {
             None => Place::default(),
         };
         let network = process.as_ref().and_then(|dir| network::namespace(dir).ok());
-        let keep = !place.is_empty() && self.budget.take();
+        let network = network.filter(|own| self.host_network.is_some_and(|host| host != *own));
         #[allow(clippy::cast_precision_loss)] // a time
         let ticks = target.process.start_ticks as f64;
         #[allow(clippy::cast_precision_loss)]
         let started =
             self.booted.map(|booted| booted + ticks / rustix::param::clock_ticks_per_second() as f64);
-        let top = place.processes().filter(|_| keep).map(process::Top::new);
         Watched {
             target,
-            top,
             label: target.id.as_str().into(),
-            sources: Sources::new(place, keep),
-            process: process.filter(|_| keep),
-            network: network.filter(|own| self.host_network.is_some_and(|host| host != *own)),
+            sources: Sources::new(place),
+            process: process.filter(|_| network.is_some() && self.budget.take()),
+            procs: None,
+            network,
             started,
         }
     }
 
     /// Reads one container.
     fn read(&mut self, index: usize, since: Option<f64>, left: &mut usize, out: &mut Batch) {
+        let count = self.watched.len();
         let Some(watched) = self.watched.get_mut(index) else { return };
         let id = &watched.label;
         let subject = Subject::Container(watched.target.id);
         // What began since the last report was counted from 0.
         let young = watched.started.zip(since).is_some_and(|(started, since)| started >= since);
         let baseline = if young { Baseline::Zero } else { Baseline::FirstReading };
-        let (files, buf) = (&mut watched.sources, &mut self.buf);
+        let (files, buf) = (&mut watched.sources.within(&mut self.budget), &mut self.buf);
+        let stands_for = u32::try_from(TIMED.min(count - index)).unwrap_or(1);
+        let mut watch = index.is_multiple_of(TIMED).then(Stopwatch::start);
+        let mut charge = |name, out: &mut Batch| {
+            if let Some(watch) = &mut watch {
+                out.charge(name, watch.lap() * stands_for);
+            }
+        };
         if self.active.has("cpu") {
             out.push(subject, baseline, tables::Cpu { container_id: id.clone(), ..cpu::read(files, buf) });
+            charge("cpu", out);
         }
         if self.active.has("memory") {
             let (oom, events) = memory::read_events(files, buf);
@@ -217,6 +235,7 @@ impl Container {
             );
             out.push(subject, baseline, tables::Oom { container_id: id.clone(), ..oom });
             out.push(subject, baseline, tables::MemoryEvents { container_id: id.clone(), ..events });
+            charge("memory", out);
         }
         if self.active.has("fs") {
             let mut row = fs::read(files, &mut self.devices, buf);
@@ -226,6 +245,7 @@ impl Container {
                 row.fs_inodes_total = Some(all as f64);
             }
             out.push(subject, baseline, tables::Fs { container_id: id.clone(), ..row });
+            charge("fs", out);
         }
         if self.active.has("network")
             && let Some(namespace) = watched.network
@@ -237,23 +257,20 @@ impl Container {
             if let Some(row) = row {
                 out.push(subject, baseline, tables::Network { container_id: id.clone(), ..row });
             }
+            charge("network", out);
         }
         if self.active.has("psi") {
             out.push(subject, baseline, tables::Psi { container_id: id.clone(), ..psi::read(files, buf) });
+            charge("psi", out);
         }
         if self.active.has("process") {
             let start = tables::Start { container_id: id.clone(), start_time_seconds: watched.started };
             out.push(subject, baseline, start);
-            let mut fresh;
-            let top = match &mut watched.top {
-                Some(top) => Some(top),
-                None => {
-                    fresh = files.place().processes().map(process::Top::new);
-                    fresh.as_mut()
+            if let Some(top) = watched.sources.place().processes() {
+                if watched.procs.is_none() && self.budget.take() {
+                    watched.procs = Some(KeptFile::new(process::procs(top)));
                 }
-            };
-            if let Some(top) = top {
-                let found = process::look(top, self.root.as_ref(), left, buf);
+                let found = process::look(top, watched.procs.as_mut(), self.root.as_ref(), left, buf);
                 out.skip("container_cgroups", u64::from(found.cut));
                 out.skip("process_unreadable", found.refused);
                 #[allow(clippy::cast_precision_loss)] // gauges
@@ -265,6 +282,7 @@ impl Container {
                 };
                 out.push(subject, baseline, row);
             }
+            charge("process", out);
         }
         let misses = watched.sources.take_misses();
         out.skip("container_gone", u64::from(misses.gone));

@@ -3,8 +3,6 @@
 use probe_kit::kept::{KeptFile, read_once};
 use probe_kit::process::{Miss, Root};
 use probe_kit::scan::{lines, number};
-use rustix::fs::{Mode, OFlags};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -25,35 +23,22 @@ pub(super) struct Found {
     pub(super) refused: u64,
 }
 
-/// The cgroup of a container, which is looked into again and again.
-#[derive(Debug)]
-pub(super) struct Top {
-    path: PathBuf,
-    procs: KeptFile,
-    /// To be asked whether there are cgroups below.
-    dir: Option<OwnedFd>,
+/// The list of processes in a cgroup.
+pub(super) fn procs(cgroup: &Path) -> PathBuf {
+    cgroup.join("cgroup.procs")
 }
 
-impl Top {
-    /// The one at `path`; nothing of it is opened yet.
-    pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), procs: KeptFile::new(path.join("cgroup.procs")), dir: None }
-    }
-
-    /// Whether the kernel counts no directory in it as a link of it. Unknown on file systems that do not count them.
-    fn is_leaf(&mut self) -> bool {
-        if self.dir.is_none() {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            self.dir = rustix::fs::open(&self.path, flags, Mode::empty()).ok();
-        }
-        self.dir.as_ref().is_some_and(|dir| rustix::fs::fstat(dir).is_ok_and(|stat| stat.st_nlink == 2))
-    }
-}
-
-/// Looks into a cgroup and those below it. `left` is how many processes may still be looked at.
-pub(super) fn look(top: &mut Top, root: Option<&Root>, left: &mut usize, buf: &mut Vec<u8>) -> Found {
+/// Looks into the cgroup `top` and those below it; its own list is `kept` if it is kept open. `left` is how many processes
+/// may still be looked at.
+pub(super) fn look(
+    top: &Path,
+    mut kept: Option<&mut KeptFile>,
+    root: Option<&Root>,
+    left: &mut usize,
+    buf: &mut Vec<u8>,
+) -> Found {
     let mut found = Found::default();
-    let mut waiting = vec![top.path.clone()];
+    let mut waiting = vec![top.to_owned()];
     let mut looked = 0;
     let (mut processes, mut descriptors) = (0u64, Some(0u64));
     while let Some(dir) = waiting.pop() {
@@ -62,10 +47,11 @@ pub(super) fn look(top: &mut Top, root: Option<&Root>, left: &mut usize, buf: &m
             // What is left out would make both numbers too small.
             return Found { cut: true, ..Found::default() };
         }
-        if looked > 1 || !top.is_leaf() {
-            children(&dir, &mut waiting);
-        }
-        let text = if looked == 1 { top.procs.read(buf) } else { read_once(&dir.join("cgroup.procs"), buf) };
+        children(&dir, &mut waiting);
+        let text = match kept.take() {
+            Some(kept) => kept.read(buf),
+            None => read_once(&procs(&dir), buf),
+        };
         let Ok(text) = text else {
             // One below may go at any time, or have threads only, which the kernel does not list.
             if looked > 1 {
@@ -122,11 +108,11 @@ mod tests {
         }
         let root = Root::open(&host.env().proc).expect("a tree");
         let (mut left, mut buf) = (10, Vec::new());
-        let found = look(&mut Top::new(&host.path("c")), Some(&root), &mut left, &mut buf);
+        let found = look(&host.path("c"), None, Some(&root), &mut left, &mut buf);
         assert_eq!(found, Found { processes: Some(3), descriptors: Some(3), cut: false, refused: 0 });
         assert_eq!(left, 7);
         let mut left = 2;
-        let found = look(&mut Top::new(&host.path("c")), Some(&root), &mut left, &mut buf);
+        let found = look(&host.path("c"), None, Some(&root), &mut left, &mut buf);
         assert_eq!((found.processes, found.descriptors), (Some(3), None), "a part is not the number");
     }
 
@@ -137,7 +123,7 @@ mod tests {
         for number in 0..=MAX_CGROUPS {
             host.write(&format!("c/{number}/cgroup.procs"), "1\n");
         }
-        let found = look(&mut Top::new(&host.path("c")), None, &mut 10_000, &mut Vec::new());
+        let found = look(&host.path("c"), None, None, &mut 10_000, &mut Vec::new());
         assert!(found.cut && found.processes.is_none());
     }
 }

@@ -1,11 +1,11 @@
 //! `psi`: how long tasks of the container waited for CPU, memory and I/O.
 
-use super::source::{File, Sources};
+use super::source::{File, Files};
 use super::tables::Psi;
 use probe_kit::pressure::{Pressure, parse};
 
 /// Reads it. A file that has no line for something leaves it absent.
-pub(super) fn read(files: &mut Sources, buf: &mut Vec<u8>) -> Psi {
+pub(super) fn read(files: &mut Files<'_>, buf: &mut Vec<u8>) -> Psi {
     let mut of = |file| files.read(file, buf).map(parse).unwrap_or_default();
     let [cpu, memory, io]: [Pressure; 3] =
         [of(File::CpuPressure), of(File::MemoryPressure), of(File::IoPressure)];

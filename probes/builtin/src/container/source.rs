@@ -1,11 +1,11 @@
 //! The files of one container's cgroups, each opened once and read again through its descriptor.
 //!
 //! Owns which files there are and what is remembered of one that is not there. What is in them is read by the file of
-//! each sub-probe. A container whose files cannot be kept, because too many are, has them opened at each reading.
+//! each sub-probe. Files for which no descriptor is left are opened at each reading.
 
 use super::place::Place;
-use probe_kit::cgroup::Hierarchies;
-use probe_kit::kept::{KeptFile, read_once};
+use probe_kit::kept::{KeptFile, read_once_in_one};
+use probe_kit::process::Budget;
 use std::io;
 use std::path::PathBuf;
 
@@ -76,20 +76,6 @@ const FILES: [Name; 18] = [
     v2("io.pressure"),
 ];
 
-/// Descriptors that one container keeps at most where `hierarchies` are mounted: of these files those that can be there, its
-/// process's directory, and `cgroup.procs` with its directory.
-pub(super) fn each(hierarchies: &Hierarchies) -> usize {
-    let there = |file: &&Name| {
-        file.v2.is_some() && hierarchies.unified().is_some()
-            || file.v1.iter().any(|(controller, _)| hierarchies.of(controller).is_some())
-    };
-    FILES.iter().filter(there).count() + 3
-}
-
-/// The same where everything is there.
-#[cfg(test)]
-pub(super) const EACH: usize = FILES.len() + 3;
-
 #[derive(Debug)]
 enum Source {
     /// Not looked for yet.
@@ -113,16 +99,15 @@ pub(super) struct Misses {
 #[derive(Debug)]
 pub(super) struct Sources {
     place: Place,
-    keep: bool,
     sources: [Source; FILES.len()],
     /// Since the last [`Sources::take_misses`].
     misses: Misses,
 }
 
 impl Sources {
-    /// Those below `place`; their descriptors are kept if `keep`.
-    pub(super) fn new(place: Place, keep: bool) -> Self {
-        Self { place, keep, sources: std::array::from_fn(|_| Source::New), misses: Misses::default() }
+    /// Those below `place`.
+    pub(super) fn new(place: Place) -> Self {
+        Self { place, sources: std::array::from_fn(|_| Source::New), misses: Misses::default() }
     }
 
     /// Where they are.
@@ -130,9 +115,9 @@ impl Sources {
         &self.place
     }
 
-    /// Whether descriptors are kept.
-    pub(super) fn keep(&self) -> bool {
-        self.keep
+    /// Files that are kept open.
+    pub(super) fn kept(&self) -> usize {
+        self.sources.iter().filter(|source| matches!(source, Source::Kept(_))).count()
     }
 
     /// What went wrong since the last call.
@@ -140,38 +125,20 @@ impl Sources {
         std::mem::take(&mut self.misses)
     }
 
-    /// Reads one; `None` for one that is not there or cannot be read.
-    pub(super) fn read<'b>(&mut self, file: File, buf: &'b mut Vec<u8>) -> Option<&'b [u8]> {
-        let index = file as usize;
-        let length = match &mut self.sources[index] {
-            Source::Absent => return None,
-            Source::Kept(kept) => kept.read_in_one(buf).map(<[u8]>::len),
-            Source::Once(path) => read_once(path, buf).map(<[u8]>::len),
-            Source::New => self.look(index, buf).map(|source| {
-                let found = !matches!(source, Source::Absent);
-                self.sources[index] = source;
-                if found { buf.len() } else { 0 }
-            }),
-        };
-        match length {
-            Ok(_) if matches!(self.sources[index], Source::Absent) => None,
-            Ok(length) => buf.get(..length),
-            Err(error) => {
-                self.miss(&error);
-                None
-            }
-        }
+    /// To be read; those that are opened are kept while `budget` lasts.
+    pub(super) fn within<'a>(&'a mut self, budget: &'a mut Budget) -> Files<'a> {
+        Files { sources: self, budget }
     }
 
-    /// Finds a file by its names and reads it.
-    fn look(&self, index: usize, buf: &mut Vec<u8>) -> io::Result<Source> {
+    /// Finds a file by its names and reads it; it is kept open if `keep` allows.
+    fn look(&self, index: usize, mut keep: impl FnMut() -> bool, buf: &mut Vec<u8>) -> io::Result<Source> {
         let Name { v2, v1 } = &FILES[index];
         let unified = v2.and_then(|name| Some(self.place.unified.as_ref()?.join(name)));
         let old = v1.iter().filter_map(|(controller, name)| Some(self.place.v1(controller)?.join(name)));
         for path in unified.into_iter().chain(old) {
             let mut file = KeptFile::new(path);
             match file.read(buf).map(drop) {
-                Ok(()) if self.keep => return Ok(Source::Kept(file)),
+                Ok(()) if keep() => return Ok(Source::Kept(file)),
                 Ok(()) => return Ok(Source::Once(file.path().to_owned())),
                 // EOPNOTSUPP: pressure accounting is switched off for this cgroup.
                 Err(error) if matches!(error.raw_os_error(), Some(ENOENT | EOPNOTSUPP)) => {}
@@ -189,29 +156,43 @@ impl Sources {
     }
 }
 
+/// The files of one container, with the descriptors that may still be kept.
+#[derive(Debug)]
+pub(super) struct Files<'a> {
+    sources: &'a mut Sources,
+    budget: &'a mut Budget,
+}
+
+impl Files<'_> {
+    /// Reads one; `None` for one that is not there or cannot be read.
+    pub(super) fn read<'b>(&mut self, file: File, buf: &'b mut Vec<u8>) -> Option<&'b [u8]> {
+        let (sources, index) = (&mut *self.sources, file as usize);
+        // There may be room by now.
+        if let Source::Once(path) = &sources.sources[index]
+            && self.budget.take()
+        {
+            sources.sources[index] = Source::Kept(KeptFile::new(path.as_path()));
+        }
+        let length = match &mut sources.sources[index] {
+            Source::Absent => return None,
+            Source::Kept(kept) => kept.read_in_one(buf).map(<[u8]>::len),
+            Source::Once(path) => read_once_in_one(path, buf).map(<[u8]>::len),
+            Source::New => sources.look(index, || self.budget.take(), buf).map(|source| {
+                sources.sources[index] = source;
+                buf.len()
+            }),
+        };
+        match length {
+            Ok(_) if matches!(sources.sources[index], Source::Absent) => None,
+            Ok(length) => buf.get(..length),
+            Err(error) => {
+                sources.miss(&error);
+                None
+            }
+        }
+    }
+}
+
 const ENOENT: i32 = rustix::io::Errno::NOENT.raw_os_error();
 const ENODEV: i32 = rustix::io::Errno::NODEV.raw_os_error();
 const EOPNOTSUPP: i32 = rustix::io::Errno::OPNOTSUPP.raw_os_error();
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use probe_kit::testing::FakeHost;
-
-    #[test]
-    fn a_container_takes_as_many_descriptors_as_there_can_be_files() {
-        let found = |files: &[&str]| {
-            let host = FakeHost::new();
-            for file in files {
-                host.write(&format!("sys/fs/cgroup/{file}"), "");
-            }
-            each(&Hierarchies::find(&host.env().sys))
-        };
-        assert_eq!(found(&[]), 3);
-        assert_eq!(found(&["cgroup.controllers"]), 9 + 3);
-        // usage_in_bytes, stat, limit_in_bytes, oom_control and failcnt
-        assert_eq!(found(&["memory/tasks"]), 5 + 3);
-        let all = ["unified/cgroup.controllers", "memory/tasks", "cpu,cpuacct/tasks", "blkio/tasks"];
-        assert_eq!(found(&all), EACH);
-    }
-}

@@ -2,7 +2,6 @@
 //! mid-read; and over this host's own cgroups.
 
 use super::probe::Container;
-use super::source::EACH;
 use probe_core::{ContainerKey, ContainerTarget, Order, Poll, ProcKey, Subject};
 use probe_kit::process::Budget;
 use probe_kit::testing::{FakeHost, SeenRow, as_in_the_daemon, order, poll, seen, tick};
@@ -89,7 +88,7 @@ fn expect(rows: &[SeenRow], expected: &[(&str, &str, Option<f64>)]) {
 #[test]
 fn every_value_of_a_v2_container_is_that_of_its_file() {
     let host = v2();
-    let mut probe = Container::with(&host.env(), Budget::new(EACH, EACH));
+    let mut probe = Container::with(&host.env(), Budget::new(100, 1));
     let outcome = probe.apply(&wish(&ALL, &[target(ID, 77)])).expect("applies");
     assert!(outcome.sub_probes.iter().all(|sub| sub.missing.is_empty()), "{:?}", outcome.missing());
     let rows = read(&mut probe, 0);
@@ -173,7 +172,7 @@ fn hybrid() -> FakeHost {
 #[test]
 fn a_hybrid_host_has_v1_counts_and_v2_pressure() {
     let host = hybrid();
-    let mut probe = Container::with(&host.env(), Budget::new(0, EACH));
+    let mut probe = Container::with(&host.env(), Budget::new(0, 1));
     let outcome = probe.apply(&wish(&ALL, &[target("demo", 78)])).expect("applies");
     assert!(outcome.sub_probes.iter().all(|sub| sub.missing.is_empty()), "{:?}", outcome.missing());
     for index in 0..2 {
@@ -205,7 +204,7 @@ fn a_hybrid_host_has_v1_counts_and_v2_pressure() {
 fn a_v1_host_without_v2_says_that_it_has_no_pressure() {
     let host = any_host();
     host.write("sys/fs/cgroup/memory/tasks", "").write("sys/fs/cgroup/cpuacct/tasks", "");
-    let mut probe = Container::with(&host.env(), Budget::new(0, EACH));
+    let mut probe = Container::with(&host.env(), Budget::new(0, 1));
     let outcome = probe.apply(&wish(&ALL, &[])).expect("applies");
     let missing = outcome.missing().join("\n");
     assert!(missing.contains("psi: only cgroup v2 has pressure files"), "{missing}");
@@ -215,7 +214,7 @@ fn a_v1_host_without_v2_says_that_it_has_no_pressure() {
 
 #[test]
 fn a_host_without_cgroups_runs_nothing_and_says_why() {
-    let mut probe = Container::with(&FakeHost::new().env(), Budget::new(0, EACH));
+    let mut probe = Container::with(&FakeHost::new().env(), Budget::new(0, 1));
     let outcome = probe.apply(&wish(&ALL, &[])).expect("applies");
     assert!(outcome.none_runs());
     assert!(outcome.missing()[0].contains("no cgroups are mounted"), "{:?}", outcome.missing());
@@ -231,7 +230,7 @@ fn a_container_in_the_hosts_network_has_no_network_of_its_own() {
     for name in ["proc/77/ns/net", "proc/1/ns/net"] {
         std::fs::hard_link(host.path("net"), host.path(name)).expect("one namespace");
     }
-    let mut probe = Container::with(&host.env(), Budget::new(EACH, EACH));
+    let mut probe = Container::with(&host.env(), Budget::new(100, 1));
     probe.apply(&wish(&["network"], &[target(ID, 77)])).expect("applies");
     assert_eq!(read(&mut probe, 0), []);
 }
@@ -243,7 +242,7 @@ fn containers_of_one_pod_show_the_network_that_they_share() {
     process(&host, 79, &format!("0::/system.slice/docker-{other}.scope\n"));
     std::fs::remove_file(host.path("proc/79/ns/net")).expect("removed");
     std::fs::hard_link(host.path("proc/77/ns/net"), host.path("proc/79/ns/net")).expect("one namespace");
-    let mut probe = Container::with(&host.env(), Budget::new(0, EACH));
+    let mut probe = Container::with(&host.env(), Budget::new(0, 1));
     probe.apply(&wish(&["network"], &[target(ID, 77), target(&other, 79)])).expect("applies");
     let rows = read(&mut probe, 0);
     let received: Vec<_> = rows.iter().map(|row| row.get("network_receive_bytes_total")).collect();
@@ -257,7 +256,7 @@ fn a_cgroup_that_goes_in_mid_read_is_counted_and_the_others_are_read() {
     process(&host, 79, &format!("0::/system.slice/docker-{other}.scope\n"));
     host.write(&format!("sys/fs/cgroup/system.slice/docker-{other}.scope/cpu.stat"), "usage_usec 1\n");
     // Files on disk stay readable through a kept descriptor; without one it is as with a cgroup.
-    let mut probe = Container::with(&host.env(), Budget::new(0, EACH));
+    let mut probe = Container::with(&host.env(), Budget::new(0, 1));
     let both = [target(ID, 77), target(&other, 79)];
     probe.apply(&wish(&["cpu"], &both)).expect("applies");
     let usage =
@@ -279,7 +278,7 @@ fn a_cgroup_that_goes_in_mid_read_is_counted_and_the_others_are_read() {
 #[test]
 fn a_process_that_has_another_ones_pid_is_not_asked() {
     let host = v2();
-    let mut probe = Container::with(&host.env(), Budget::new(0, EACH));
+    let mut probe = Container::with(&host.env(), Budget::new(0, 1));
     let mut stale = target(ID, 77);
     stale.process.start_ticks = 4199;
     probe.apply(&wish(&["cpu", "network"], &[stale])).expect("applies");
@@ -307,7 +306,7 @@ fn hostile_texts_make_nothing_up() {
         );
     }
     host.write("proc/77/net/dev", [&b"eth0:"[..], &[b'9'; 4000]].concat());
-    let mut probe = Container::with(&host.env(), Budget::new(EACH, EACH));
+    let mut probe = Container::with(&host.env(), Budget::new(100, 1));
     probe.apply(&wish(&ALL, &[target(ID, 77)])).expect("applies");
     let rows = read(&mut probe, 0);
     for row in
@@ -318,14 +317,25 @@ fn hostile_texts_make_nothing_up() {
 }
 
 #[test]
-fn budget_goes_back_when_containers_leave() {
+fn descriptors_are_kept_while_there_are_any_and_go_to_others_when_containers_leave() {
     let host = v2();
-    let mut probe = Container::with(&host.env(), Budget::new(EACH, EACH));
-    for _ in 0..3 {
-        probe.apply(&wish(&["cpu"], &[target(ID, 77)])).expect("applies");
-        assert!(probe.keeps(), "there is room for one");
-        probe.apply(&wish(&["cpu"], &[])).expect("applies");
-    }
+    let other = "fedcba9876543210".repeat(4);
+    process(&host, 79, &format!("0::/system.slice/docker-{other}.scope\n"));
+    host.write(&format!("sys/fs/cgroup/system.slice/docker-{other}.scope/cpu.stat"), "usage_usec 1\n");
+    let mut probe = Container::with(&host.env(), Budget::new(3, 1));
+    let usage = |probe: &mut Container, n| {
+        read(probe, n).iter().map(|row| row.get("cpu_usage_seconds_total")).collect::<Vec<_>>()
+    };
+    probe.apply(&wish(&["cpu", "memory"], &[target(ID, 77)])).expect("applies");
+    read(&mut probe, 0);
+    assert_eq!(probe.kept(), 3, "there is more to keep");
+    probe.apply(&wish(&["cpu"], &[target(ID, 77), target(&other, 79)])).expect("applies");
+    assert_eq!(usage(&mut probe, 1), [Some(3000.0), Some(1000.0)], "one is kept, the other opened");
+    assert_eq!(probe.kept(), 3);
+    probe.apply(&wish(&["cpu"], &[target(&other, 79)])).expect("applies");
+    assert_eq!(probe.kept(), 0, "all is given back");
+    assert_eq!(usage(&mut probe, 2), [Some(1000.0)]);
+    assert_eq!(probe.kept(), 1, "which was opened each time before");
 }
 
 /// A cgroup of this host with a process in it, in whatever hierarchies there are.

@@ -106,6 +106,16 @@ pub(super) fn occurrence(
     }
 }
 
+/// What holds of any record: under either numbering it is told with texts that can be shown.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn any_bytes(bytes: &[u8]) {
+    let failure: io_failure = probe_kit::fuzz::record(bytes);
+    for numbering in [Numbering::Older, Numbering::Newer] {
+        let told = occurrence(&failure, &Place::unknown(failure.device), numbering, SystemTime::UNIX_EPOCH);
+        assert!(told.args.iter().all(|(_, text)| !text.is_empty() && !text.contains('\0')), "{told:?}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

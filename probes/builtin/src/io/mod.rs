@@ -6,7 +6,7 @@
 
 mod account;
 mod devices;
-mod failure;
+pub(crate) mod failure;
 mod jobs;
 mod kernel;
 mod probe;

@@ -1,7 +1,7 @@
 //! Block I/O by whoever submits it: the programs at work, and the rows of what they counted.
 
 use super::IO;
-use super::census::{Census, Time, begin_reading, counts, end_period, forget_ended, read, remove};
+use super::census::{Census, Time, begin_reading, counts, end_period, forget_ended, read, reading, remove};
 use super::labels;
 use super::part::{Ground, Losses, Part};
 use super::process::Look;
@@ -121,19 +121,12 @@ impl Part for Block<'_> {
         if !wanted.has(IO) {
             return Ok(());
         }
-        let reading = begin_reading!(self.object);
-        let entries = read::<proc_block>(&self.object.skel().maps.processes, reading)?.entries;
-        let period = end_period!(self.object, look.closes).filter(|_| look.closes);
         let unread = &mut self.unread;
-        let gone = self.census.take(
-            &entries,
-            |key| look.runs(key),
-            |counts: &proc_block| {
-                let sum = unread.entry(labels::text(&counts.head.comm)).or_default();
-                sum.processes += 1;
-                add(&mut sum.bios, &counts.bios);
-            },
-        );
+        let (entries, period, gone) = reading!(self, look, |counts: &proc_block| {
+            let sum = unread.entry(labels::text(&counts.head.comm)).or_default();
+            sum.processes += 1;
+            add(&mut sum.bios, &counts.bios);
+        });
         let counts_hangs = self.object.plan().program_of("hang_count").is_some();
         for entry in &entries {
             let Some(mut rows) = self.census.rows(entry.key(), look, out) else { continue };

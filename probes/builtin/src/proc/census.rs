@@ -106,6 +106,20 @@ macro_rules! end_period {
 }
 pub(super) use end_period;
 
+/// One reading of a part's processes: their entries, the number of the report period that ends with it, if one does, and
+/// the entries that may go. `$unread` is called as [`Census::take`] says.
+macro_rules! reading {
+    ($part:expr, $look:expr, $unread:expr) => {{
+        let (object, census) = (&mut $part.object, &mut $part.census);
+        let number = begin_reading!(object);
+        let entries = read(&object.skel().maps.processes, number)?.entries;
+        let period = end_period!(object, $look.closes).filter(|_| $look.closes);
+        let gone = census.take(&entries, |key| $look.runs(key), $unread);
+        (entries, period, gone)
+    }};
+}
+pub(super) use reading;
+
 /// An entry of a map of processes.
 #[derive(Debug)]
 pub(super) struct Entry<V> {

@@ -235,6 +235,21 @@ fn row(key: &proc_lookup_key, counts: &proc_lookups, base: &proc_lookups, period
     }
 }
 
+/// What holds of any entry: a domain that can be shown, and numbers that are.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn any_bytes(bytes: &[u8]) {
+    let (key, counts) = bytes.split_at(bytes.len().min(size_of::<proc_lookup_key>()));
+    let (now, base) = counts.split_at(counts.len().min(size_of::<proc_lookups>()));
+    let counts: proc_lookups = probe_kit::fuzz::record(now);
+    let key = probe_kit::fuzz::record(key);
+    for period in [None, Some(counts.period)] {
+        let row = row(&key, &counts, &probe_kit::fuzz::record(base), period);
+        assert!(!row.domain.is_empty() && !row.domain.contains('\0'), "{:?}", row.domain);
+        let numbers = [row.delay_avg, row.max_delay, row.error_ratio];
+        assert!(numbers.into_iter().flatten().all(f64::is_finite), "{numbers:?}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -127,9 +127,19 @@ fn mapped(maps: &[u8], pick: Pick) -> impl Iterator<Item = (FileId, PathBuf)> + 
         if rights.get(2) != Some(&b'x') || !pick(name) {
             return None;
         }
-        let from_root = std::ffi::OsStr::from_bytes(&path[1..]);
+        // A path that began with a second slash would not be one below the process's root.
+        let below = path.iter().position(|byte| *byte != b'/').unwrap_or(path.len());
+        let from_root = std::ffi::OsStr::from_bytes(&path[below..]);
         Some(((device.into(), inode.into()), PathBuf::from(from_root)))
     })
+}
+
+/// What holds of any text: a path can be looked for below a process's root.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn any_bytes(bytes: &[u8]) {
+    for (_, path) in mapped(bytes, |_| true) {
+        assert!(path.is_relative(), "{} leads past a process's root", path.display());
+    }
 }
 
 #[cfg(test)]
@@ -147,5 +157,11 @@ mod tests {
         let paths: Vec<_> = found.iter().map(|(_, path)| path.display().to_string()).collect();
         assert_eq!(paths, ["usr/bin/a b", "lib/libc.so.6"]);
         assert_eq!(found[1].0, (b"08:01"[..].into(), b"12"[..].into()));
+    }
+
+    #[test]
+    fn a_path_that_begins_with_two_slashes_is_one_below_the_root_too() {
+        let found: Vec<_> = mapped(b"7f-80 r-xp 0 08:01 12 //lib/libc.so.6\n", |_| true).collect();
+        assert_eq!(found[0].1, std::path::Path::new("lib/libc.so.6"));
     }
 }

@@ -2,7 +2,7 @@
 //! them where a kernel does not let anybody have them is `syscall`'s.
 
 use super::FS;
-use super::census::{Census, Time, begin_reading, counts, end_period, forget_ended, read, remove};
+use super::census::{Census, Time, begin_reading, counts, end_period, forget_ended, read, reading, remove};
 use super::part::{Ground, Losses, Part};
 use super::process::Look;
 use super::tables::{ProcExt4, ProcOverlay, ProcTmpfs};
@@ -139,10 +139,7 @@ impl Part for Fs<'_> {
         if !wanted.has(FS) {
             return Ok(());
         }
-        let reading = begin_reading!(self.object);
-        let entries = read::<proc_fs>(&self.object.skel().maps.processes, reading)?.entries;
-        let period = end_period!(self.object, look.closes).filter(|_| look.closes);
-        let gone = self.census.take(&entries, |key| look.runs(key), |_: &proc_fs| ());
+        let (entries, period, gone) = reading!(self, look, |_: &proc_fs| ());
         for entry in &entries {
             let Some(mut rows) = self.census.rows(entry.key(), look, out) else { continue };
             let of =

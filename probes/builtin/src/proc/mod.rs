@@ -9,6 +9,8 @@ mod census;
 mod dns;
 mod files;
 mod fs;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fuzz;
 mod labels;
 mod page;
 mod part;

@@ -1,7 +1,7 @@
 //! Page cache and reclaim: the programs at work, and the rows of what they counted.
 
 use super::PAGECACHE;
-use super::census::{Census, Time, begin_reading, counts, end_period, forget_ended, read, remove};
+use super::census::{Census, Time, begin_reading, counts, end_period, forget_ended, read, reading, remove};
 use super::part::{Ground, Losses, Part};
 use super::process::Look;
 use super::tables::ProcPage;
@@ -106,10 +106,7 @@ impl Part for Page<'_> {
         if !wanted.has(PAGECACHE) {
             return Ok(());
         }
-        let reading = begin_reading!(self.object);
-        let entries = read::<proc_page>(&self.object.skel().maps.processes, reading)?.entries;
-        let period = end_period!(self.object, look.closes).filter(|_| look.closes);
-        let gone = self.census.take(&entries, |key| look.runs(key), |_: &proc_page| ());
+        let (entries, period, gone) = reading!(self, look, |_: &proc_page| ());
         let plan = self.object.plan();
         let given = |job: &str, count: u64| plan.program_of(job).map(|_| count);
         for entry in &entries {

@@ -6,6 +6,7 @@ use super::process::Look;
 use libbpf_rs::Object;
 use probe_core::{Batch, Outcome, ProbeError, SubProbes};
 use probe_kit::bpf::{ScopeSlot, Storage, abi, cost};
+use probe_kit::charge::Stopwatch;
 use probe_kit::kernel::Kernel;
 use std::io;
 
@@ -129,7 +130,14 @@ impl<'o> Lazy<'o> {
     ) -> Result<(), ProbeError> {
         match &mut self.state {
             State::Loaded(part) => {
-                part.read(wanted, look, out).map_err(|error| ProbeError::failed("reading", error))
+                let mut watch = Stopwatch::start();
+                let done = part.read(wanted, look, out);
+                // What several share is divided by what they hand over.
+                let mut its = self.sub_probes.iter().filter(|name| wanted.has(name));
+                if let (Some(only), None) = (its.next(), its.next()) {
+                    out.charge(only, watch.lap());
+                }
+                done.map_err(|error| ProbeError::failed("reading", error))
             }
             _ => Ok(()),
         }

@@ -44,38 +44,19 @@ struct {
 	__type(value, struct flight);
 } flights SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, NAMES);
-	__type(key, struct proc_name);
-	__type(value, struct proc_block_ended);
-} ended_names SEC(".maps");
+PROC_ENDED(struct proc_block_ended, NAMES)
 
 PROC_PROCESSES(struct proc_block, PROCESSES, 0);
 
 static __noinline int fold(struct proc_block *process)
 {
-	struct proc_block_ended *ended, none = {};
-	struct proc_name name = {};
+	struct proc_block_ended *ended;
 
 	if (!process)
 		return 0;
-	__builtin_memcpy(name.comm, process->head.comm, sizeof(name.comm));
-	ended = bpf_map_lookup_elem(&ended_names, &name);
-	if (!ended) {
-		bpf_map_update_elem(&ended_names, &name, &none, BPF_NOEXIST);
-		ended = bpf_map_lookup_elem(&ended_names, &name);
-	}
-	if (!ended) {
-		/* Made by the probe before anything is attached. */
-		__builtin_memset(&name, 0, sizeof(name));
-		ended = bpf_map_lookup_elem(&ended_names, &name);
-	}
-	if (!ended) {
-		gopher_lose(GOPHER_LOST_MAP);
+	ended = proc_ended_of(&process->head);
+	if (!ended)
 		return 0;
-	}
-	__sync_fetch_and_add(&ended->processes, 1);
 	__sync_fetch_and_add(&ended->bios.small_reads, process->bios.small_reads);
 	__sync_fetch_and_add(&ended->bios.small_writes, process->bios.small_writes);
 	__sync_fetch_and_add(&ended->bios.large_reads, process->bios.large_reads);

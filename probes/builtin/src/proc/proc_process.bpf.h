@@ -51,6 +51,40 @@ static __always_inline int proc_add_time(struct proc_time *time, uint64_t ns)
 	value_type new_process = {};               \
 	typedef value_type proc_value
 
+/* Sums of processes that went unread, by name, in the map `ended_names`; more names than `entries` share the
+ * empty one. `value_type` has `processes`. proc_ended_of() is the sum that the process of `head` belongs to,
+ * counted there; NULL if even the empty name has no room, which is counted as lost. */
+#define PROC_ENDED(value_type, entries)                                                \
+	struct {                                                                       \
+		__uint(type, BPF_MAP_TYPE_HASH);                                       \
+		__uint(max_entries, entries);                                          \
+		__type(key, struct proc_name);                                         \
+		__type(value, value_type);                                             \
+	} ended_names SEC(".maps");                                                    \
+                                                                                       \
+	static __always_inline value_type *proc_ended_of(const struct proc_head *head) \
+	{                                                                              \
+		struct proc_name name = {};                                            \
+		value_type *ended, none = {};                                          \
+                                                                                       \
+		__builtin_memcpy(name.comm, head->comm, sizeof(name.comm));            \
+		ended = bpf_map_lookup_elem(&ended_names, &name);                      \
+		if (!ended) {                                                          \
+			bpf_map_update_elem(&ended_names, &name, &none, BPF_NOEXIST);  \
+			ended = bpf_map_lookup_elem(&ended_names, &name);              \
+		}                                                                      \
+		if (!ended) {                                                          \
+			/* Made by the probe before anything is attached. */           \
+			__builtin_memset(&name, 0, sizeof(name));                      \
+			ended = bpf_map_lookup_elem(&ended_names, &name);              \
+		}                                                                      \
+		if (ended)                                                             \
+			__sync_fetch_and_add(&ended->processes, 1);                    \
+		else                                                                   \
+			gopher_lose(GOPHER_LOST_MAP);                                  \
+		return ended;                                                          \
+	}
+
 /* `fold` is called with an entry that goes unread. */
 #define PROC_FUNCTIONS(fold)                                                                                 \
 	static __always_inline proc_value *proc_make(uint32_t tgid, struct task_struct *task,                \

@@ -34,12 +34,7 @@ struct inside {
 
 PROC_PROCESSES(struct proc_syscalls, PROCESSES, BPF_F_NO_PREALLOC);
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, NAMES);
-	__type(key, struct proc_name);
-	__type(value, struct proc_ended);
-} ended_names SEC(".maps");
+PROC_ENDED(struct proc_ended, NAMES)
 
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -80,27 +75,13 @@ uint32_t counting = 0;
 
 static __noinline int fold(struct proc_syscalls *process)
 {
-	struct proc_ended *ended, none = {};
-	struct proc_name name = {};
+	struct proc_ended *ended;
 
 	if (!process)
 		return 0;
-	__builtin_memcpy(name.comm, process->head.comm, sizeof(name.comm));
-	ended = bpf_map_lookup_elem(&ended_names, &name);
-	if (!ended) {
-		bpf_map_update_elem(&ended_names, &name, &none, BPF_NOEXIST);
-		ended = bpf_map_lookup_elem(&ended_names, &name);
-	}
-	if (!ended) {
-		/* Made by the probe before anything is attached. */
-		__builtin_memset(&name, 0, sizeof(name));
-		ended = bpf_map_lookup_elem(&ended_names, &name);
-	}
-	if (!ended) {
-		gopher_lose(GOPHER_LOST_MAP);
+	ended = proc_ended_of(&process->head);
+	if (!ended)
 		return 0;
-	}
-	__sync_fetch_and_add(&ended->processes, 1);
 	__sync_fetch_and_add(&ended->calls, process->calls);
 	__sync_fetch_and_add(&ended->failed, process->failed);
 	__sync_fetch_and_add(&ended->forks, process->forks);

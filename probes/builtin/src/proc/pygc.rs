@@ -1,7 +1,7 @@
 //! Garbage collections of CPython: the programs at work, and the rows of what they counted.
 
 use super::PYGC;
-use super::census::{Census, Time, begin_reading, counts, end_period, forget_ended, read, remove};
+use super::census::{Census, Time, begin_reading, counts, end_period, forget_ended, read, reading, remove};
 use super::files::Files;
 use super::part::{Ground, Losses, Part};
 use super::process::Look;
@@ -136,10 +136,7 @@ impl Part for Pygc<'_> {
         }
         self.meet(wanted, look, true);
         self.files.tell(out);
-        let reading = begin_reading!(self.object);
-        let entries = read::<proc_pygc>(&self.object.skel().maps.processes, reading)?.entries;
-        let period = end_period!(self.object, look.closes).filter(|_| look.closes);
-        let gone = self.census.take(&entries, |key| look.runs(key), |_: &proc_pygc| ());
+        let (entries, period, gone) = reading!(self, look, |_: &proc_pygc| ());
         for entry in &entries {
             let Some(mut rows) = self.census.rows(entry.key(), look, out) else { continue };
             let time = Time::from(entry.counts.collection);

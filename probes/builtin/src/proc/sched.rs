@@ -1,7 +1,7 @@
 //! Time off the CPU and waiting for one: the program at work, and the rows of what it counted.
 
 use super::OFFCPU;
-use super::census::{Census, Time, begin_reading, counts, end_period, forget_ended, read, remove};
+use super::census::{Census, Time, begin_reading, counts, end_period, forget_ended, read, reading, remove};
 use super::part::{Ground, Losses, Part};
 use super::process::Look;
 use super::tables::ProcCpu;
@@ -80,10 +80,7 @@ impl Part for Sched<'_> {
         if !wanted.has(OFFCPU) {
             return Ok(());
         }
-        let reading = begin_reading!(self.object);
-        let entries = read::<proc_sched>(&self.object.skel().maps.processes, reading)?.entries;
-        let period = end_period!(self.object, look.closes).filter(|_| look.closes);
-        let gone = self.census.take(&entries, |key| look.runs(key), |_: &proc_sched| ());
+        let (entries, period, gone) = reading!(self, look, |_: &proc_sched| ());
         for entry in &entries {
             let Some(mut rows) = self.census.rows(entry.key(), look, out) else { continue };
             let counts = &entry.counts;

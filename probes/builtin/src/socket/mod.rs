@@ -4,6 +4,8 @@
 //! counted; `listeners`, `overflow`, `tcp` and `udp` decide whose it is and keep it, without a system call; `probe`
 //! is the loop. Which processes are in scope is decided by the daemon; the programs only look it up.
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fuzz;
 mod jobs;
 mod kernel;
 mod labels;

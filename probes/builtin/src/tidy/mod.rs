@@ -58,7 +58,7 @@ fn registry(folders: &[String]) -> String {
          use probe_core::Descriptor;\n\n",
     );
     for name in folders {
-        let _ = writeln!(out, "#[path = \"{name}/mod.rs\"]\nmod {name};");
+        let _ = writeln!(out, "#[path = \"{name}/mod.rs\"]\npub(crate) mod {name};");
     }
     let _ = write!(
         out,

@@ -1,43 +1,21 @@
 //! The probe on a thread of its own, told what to do and read as the daemon does it; and a server to talk to.
 
-use probe_core::{Env, Order, ParamValue, Params, ProbeError, Scope, Starting, SubProbes, params};
-use probe_kit::link::{Control, Delivery, Gauges, KitLink};
-use probe_kit::testing::{SeenRow, seen};
+use probe_core::{Env, Order, ParamValue, Params, Scope, SubProbes, params};
+pub(crate) use probe_kit::testing::Alone;
+use probe_kit::testing::{Observed, PATIENCE, SeenRow, seen};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, channel, sync_channel};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::thread::{self, JoinHandle};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Every sub-probe but the one that costs with each segment.
 pub(crate) const USUAL: [&str; 7] =
     ["tcp_abnormal", "tcp_windows", "tcp_rtt", "tcp_stats", "tcp_sockbuf", "tcp_rate", "tcp_srtt"];
 
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Held by every observer, and by the test that counts what is left when there is none.
-static OBSERVERS: RwLock<()> = RwLock::new(());
-
-/// That no other test observes.
-pub(crate) struct Alone(#[allow(dead_code)] RwLockWriteGuard<'static, ()>); // held, not read
-
-impl Alone {
-    /// Waits for the others to end.
-    pub(crate) fn claim() -> Self {
-        Self(OBSERVERS.write().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
 /// A running probe.
 pub(crate) struct Observer {
-    _among_others: Option<RwLockReadGuard<'static, ()>>,
-    control: Control,
-    reports: Receiver<u64>,
-    deliveries: Receiver<Delivery>,
+    probe: Observed,
     order: Order,
-    thread: Option<JoinHandle<Result<(), ProbeError>>>,
     /// What was left out, of all readings.
     pub(crate) skipped: Vec<(&'static str, u64)>,
 }
@@ -54,17 +32,16 @@ impl Observer {
         scope: Scope,
         set: &[(&'static probe_core::ParamSpec, i64)],
     ) -> Self {
-        let among_others = OBSERVERS.read().unwrap_or_else(PoisonError::into_inner);
-        Self::run(Some(among_others), sub_probes, scope, set)
+        Self::run(None, sub_probes, scope, set)
     }
 
     /// The same as [`Observer::start`] for who is alone.
-    pub(crate) fn beside(_: &Alone) -> Self {
-        Self::run(None, &USUAL, Scope::All, &[])
+    pub(crate) fn beside(alone: &Alone) -> Self {
+        Self::run(Some(alone), &USUAL, Scope::All, &[])
     }
 
     fn run(
-        among_others: Option<RwLockReadGuard<'static, ()>>,
+        alone: Option<&Alone>,
         sub_probes: &[&'static str],
         scope: Scope,
         set: &[(&'static probe_core::ParamSpec, i64)],
@@ -78,70 +55,29 @@ impl Observer {
         }
         let order =
             Order { sub_probes: names(sub_probes), scope, params: Arc::new(values), ..Order::default() };
-        let (outlet, deliveries) = sync_channel(64);
-        let (told, reports) = channel();
-        let on_report = Box::new(move |outcome: probe_core::Outcome, number| {
-            let missing: Vec<_> = outcome.sub_probes.iter().filter(|sub| !sub.missing.is_empty()).collect();
-            assert!(missing.is_empty(), "{missing:?}");
-            for sub in &outcome.sub_probes {
-                let verdict = if sub.lacks.is_empty() { "attached".into() } else { sub.lacks.join("; ") };
-                eprintln!("VERDICT {}: {verdict}", sub.name);
-            }
-            let _ = told.send(number);
-        });
-        let (link, control) =
-            KitLink::new("tcp", 1, outlet, Arc::<Gauges>::default(), on_report).expect("a link");
         let build = probes::find("tcp").and_then(|feature| feature.build).expect("tcp is built");
-        let probe = build(&Env::default());
-        let start = Starting::new(Box::new(link), order.clone());
-        let thread = thread::Builder::new().spawn(move || probe.run(start)).expect("a thread");
-        let mut observer = Self {
-            _among_others: among_others,
-            control,
-            reports,
-            deliveries,
-            order,
-            thread: Some(thread),
-            skipped: Vec::new(),
-        };
-        observer.reported(0);
+        let probe = Observed::start("tcp", build(&Env::default()), order.clone(), alone);
+        let mut observer = Self { probe, order, skipped: Vec::new() };
         observer.delivered();
         observer
     }
 
-    fn reported(&mut self, number: u64) {
-        loop {
-            match self.reports.recv_timeout(PATIENCE) {
-                Ok(answered) if answered >= number => return,
-                Ok(_) => {}
-                Err(_) => panic!("no report: {:?}", self.thread.take().map(JoinHandle::join)),
-            }
-        }
-    }
-
     fn delivered(&mut self) -> Vec<SeenRow> {
-        let Ok(delivery) = self.deliveries.recv_timeout(PATIENCE) else {
-            panic!("no rows: {:?}", self.thread.take().map(JoinHandle::join));
-        };
+        let delivery = self.probe.delivery();
         self.skipped.extend_from_slice(delivery.batch.skipped());
         seen(&delivery.batch)
     }
 
-    fn command(&mut self, order: Order) {
-        let number = self.control.order(order);
-        self.reported(number);
-    }
-
     /// Has it read now, and returns the rows: a sub-probe that is switched on is read at once.
     pub(crate) fn read(&mut self) -> Rows {
-        while self.deliveries.try_recv().is_ok() {}
+        self.probe.waiting().for_each(drop);
         let whole = self.order.clone();
         // One that has no link of its own: a link that is dropped is gone only when no child between its fork and its
         // exec has the descriptor any more, and is in the way of the next one until then.
         let others = whole.sub_probes.iter().filter(|name| *name != "tcp_stats").collect();
         let without = Order { sub_probes: others, ..whole.clone() };
-        self.command(without);
-        self.command(whole);
+        self.probe.command(without);
+        self.probe.command(whole);
         Rows(self.delivered())
     }
 
@@ -149,7 +85,7 @@ impl Observer {
     pub(crate) fn rescope(&mut self, scope: Scope) {
         self.order.scope = scope;
         let order = self.order.clone();
-        self.command(order);
+        self.probe.command(order);
     }
 
     /// Reads until `look` finds what it looks for.
@@ -165,24 +101,8 @@ impl Observer {
     }
 
     /// Stops it and waits for its end.
-    pub(crate) fn stop(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        self.control.stop();
-        if let Some(thread) = self.thread.take() {
-            let ended = thread.join();
-            if !thread::panicking() {
-                ended.expect("no panic").expect("a regular end");
-            }
-        }
-    }
-}
-
-impl Drop for Observer {
-    fn drop(&mut self) {
-        self.end();
+    pub(crate) fn stop(self) {
+        drop(self.probe);
     }
 }
 

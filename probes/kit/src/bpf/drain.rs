@@ -2,6 +2,7 @@
 
 use super::privilege::raised;
 use super::sys::{self, Cursor};
+use crate::fault;
 use libbpf_rs::{MapCore, MapFlags};
 use std::io;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -51,6 +52,7 @@ fn check<K, V>(map: &dyn MapCore) -> io::Result<()> {
 
 fn read<K: Plain, V: Plain>(map: &dyn MapCore, remove: bool) -> io::Result<Drained<K, V>> {
     check::<K, V>(map)?;
+    fault::at("bpf.read", "")?;
     let _raised = raised();
     let mut entries = Vec::new();
     match read_batches(map, remove, &mut entries) {
@@ -119,6 +121,7 @@ fn read_one_by_one<K: Plain, V: Plain>(
 /// The value of `key`; `None` if there is none.
 pub fn lookup<K: Plain, V: Plain>(map: &dyn MapCore, key: &K) -> io::Result<Option<V>> {
     check::<K, V>(map)?;
+    fault::at("bpf.read", "")?;
     let _raised = raised();
     let value = map.lookup(key.as_bytes(), MapFlags::ANY).map_err(io::Error::other)?;
     Ok(value.and_then(|value| V::read_from_bytes(&value).ok()))
@@ -127,6 +130,7 @@ pub fn lookup<K: Plain, V: Plain>(map: &dyn MapCore, key: &K) -> io::Result<Opti
 /// The values of `key` in a per-CPU map, one for each possible CPU; empty if there is no such key.
 pub fn per_cpu<K: Plain, V: Plain>(map: &dyn MapCore, key: &K) -> io::Result<Vec<V>> {
     check::<K, V>(map)?;
+    fault::at("bpf.read", "")?;
     let _raised = raised();
     let values = map.lookup_percpu(key.as_bytes(), MapFlags::ANY).map_err(io::Error::other)?;
     // The kernel rounds each value up to eight bytes.

@@ -4,6 +4,7 @@ use super::job::Plan;
 use super::load::{LoadError, ObjectSpec, btf_file, prepare};
 use super::log;
 use super::scope::ScopeMaps;
+use crate::fault;
 use crate::kernel::Kernel;
 use libbpf_rs::{ObjectBuilder, OpenObject};
 use std::ffi::OsString;
@@ -41,7 +42,11 @@ impl<'k> Draft<'k> {
         let mut guilty = Vec::new();
         for program in plan.programs() {
             let object = self.open(&plan.alone(program), scope)?;
-            let (loaded, lines) = log::listen(|| object.load());
+            let (loaded, lines) = log::listen(|| {
+                fault::at("bpf.map", self.spec.name)?;
+                fault::at("bpf.program", program)?;
+                object.load()
+            });
             if let Err(error) = loaded {
                 let reason = log::gist(&lines).unwrap_or_else(|| error.to_string());
                 tracing::warn!(object = self.spec.name, program, reason, "the kernel refuses a program");

@@ -94,6 +94,19 @@ impl Plan {
         choice.way.as_ref().ok().map(|way| way.program)
     }
 
+    /// The sub-probes that `program` is for, each once.
+    pub(super) fn sub_probes_of(&self, program: &str) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        let does = |choice: &&Choice| choice.way.as_ref().is_ok_and(|way| way.program == program);
+        for name in self.choices.iter().filter(does).flat_map(|c| c.job.sub_probes.iter().chain(c.job.helps))
+        {
+            if !names.contains(name) {
+                names.push(*name);
+            }
+        }
+        names
+    }
+
     /// The same with no program but `program`.
     pub(super) fn alone(&self, program: &str) -> Self {
         let mut alone = self.clone();

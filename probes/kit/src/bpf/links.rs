@@ -3,10 +3,30 @@
 use super::job::Plan;
 use super::privilege::raised;
 use super::{log, sys};
+use crate::fault;
 use libbpf_rs::{Iter, Link, Object};
 use probe_core::{Outcome, SubProbes};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io::{self, Read as _};
+
+thread_local! {
+    static NO_LINKS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work`, in which this thread attaches nothing of an object: [`Links::apply`] says what would run and makes no
+/// link.
+pub(crate) fn without_links<T>(work: impl FnOnce() -> T) -> T {
+    /// Also if `work` panics.
+    struct Again(bool);
+    impl Drop for Again {
+        fn drop(&mut self) {
+            NO_LINKS.set(self.0);
+        }
+    }
+    let _again = Again(NO_LINKS.replace(true));
+    work()
+}
 
 /// The links that exist, by job.
 #[derive(Debug, Default)]
@@ -17,6 +37,9 @@ impl Links {
     pub(super) fn apply(&mut self, plan: &Plan, object: &Object, wanted: &SubProbes) -> Outcome {
         let _raised = raised();
         let mut outcome = plan.outcome(wanted);
+        if NO_LINKS.get() {
+            return outcome;
+        }
         for choice in &plan.choices {
             let job = choice.job;
             if !job.used_by(wanted) {
@@ -50,6 +73,7 @@ impl Links {
 }
 
 fn attach(object: &Object, program: &str) -> Result<Link, String> {
+    fault::at("bpf.attach", program).map_err(|error| error.to_string())?;
     let program = object.progs_mut().find(|found| found.name() == program).ok_or("not in the object")?;
     let (link, lines) = log::listen(|| program.attach());
     link.map_err(|error| log::gist(&lines).unwrap_or_else(|| error.to_string()))
@@ -73,6 +97,7 @@ pub fn iterate_process(program: &libbpf_rs::ProgramMut<'_>, tgid: u32, limit: us
 
 fn read(link: &Link, limit: usize) -> io::Result<Vec<u8>> {
     let _raised = raised();
+    fault::at("bpf.iterator", "")?;
     let iterator = Iter::new(link).map_err(io::Error::other)?;
     let mut bytes = Vec::new();
     iterator.take(limit as u64).read_to_end(&mut bytes)?;

@@ -10,6 +10,7 @@ use super::links::Links;
 use super::privilege::raised;
 use super::scope::{self, ScopeMaps};
 use super::{log, meter};
+use crate::fault;
 use crate::kernel::Kernel;
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 use libbpf_rs::{Link, MapCore as _, MapHandle, OpenObject};
@@ -140,10 +141,14 @@ impl<'o, S: Skel<'o>> Bpf<S> {
             configure(&mut open);
             prepare(spec, open.open_object_mut(), &plan, scope)?;
             let draft = Draft::of(spec, kernel, open.open_object());
-            let (loaded, lines) = log::listen(|| open.load());
+            let (loaded, lines) = log::listen(|| {
+                fault::at("bpf.map", spec.name)?;
+                plan.programs().try_for_each(|program| fault::at("bpf.program", program))?;
+                open.load()
+            });
             match loaded {
                 Ok(skel) => {
-                    let metered = meter::enter(spec.owner, skel.object()).map_err(|error| {
+                    let metered = meter::enter(spec.owner, skel.object(), &plan).map_err(|error| {
                         LoadError::Refused { object: spec.name, doing: "meter", cause: error.to_string() }
                     })?;
                     return Ok(Self { links: Links::default(), _metered: metered, plan, skel });

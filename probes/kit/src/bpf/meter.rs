@@ -8,7 +8,7 @@
 //! measurements'.
 
 use super::privilege::raised;
-use super::{RunTime, sys};
+use super::{Plan, RunTime, sys};
 use crate::kernel::kernel;
 use libbpf_rs::{MapCore as _, Object};
 use std::collections::BTreeMap;
@@ -32,6 +32,17 @@ pub struct ProgramTotal {
     pub run_time: Duration,
     /// How often it ran, scaled up likewise.
     pub runs: u64,
+}
+
+/// What a program that is loaded costs now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramCost {
+    /// [`super::ObjectSpec::owner`].
+    pub owner: &'static str,
+    /// The sub-probes that it is for: those that cannot do without it, and those that get more of it.
+    pub sub_probes: Vec<&'static str>,
+    /// Run time in a second, as last measured; `None` before that.
+    pub run_time_per_s: Option<Duration>,
 }
 
 /// What the objects of one owner cost now.
@@ -81,7 +92,10 @@ struct Entered {
 #[derive(Debug)]
 struct Program {
     name: String,
+    sub_probes: Vec<&'static str>,
     fd: OwnedFd,
+    /// Run time in a second, as last measured.
+    rate: Option<Duration>,
     /// At the beginning of the measurement that goes on.
     begun: Option<Counted>,
 }
@@ -129,11 +143,12 @@ impl Drop for Place {
 }
 
 /// Takes in an object that was loaded.
-pub(super) fn enter(owner: &'static str, object: &Object) -> io::Result<Place> {
+pub(super) fn enter(owner: &'static str, object: &Object, plan: &Plan) -> io::Result<Place> {
     let mut programs = Vec::new();
     for program in object.progs().filter(|program| program.autoload()) {
         let name = program.name().to_string_lossy().into_owned();
-        programs.push(Program { name, fd: program.as_fd().try_clone_to_owned()?, begun: None });
+        let (fd, sub_probes) = (program.as_fd().try_clone_to_owned()?, plan.sub_probes_of(&name));
+        programs.push(Program { name, sub_probes, fd, rate: None, begun: None });
     }
     let own = object.maps().filter(|map| map.autocreate() && !SHARED.iter().any(|name| map.name() == *name));
     let maps = own.map(|map| map.as_fd().try_clone_to_owned()).collect::<io::Result<Vec<_>>>()?;
@@ -186,6 +201,19 @@ pub fn owners() -> BTreeMap<&'static str, OwnerCost> {
         cost.run_time_per_s = meter.rates.get(object.owner).copied();
     }
     owners
+}
+
+/// Every program that is loaded.
+pub fn programs() -> Vec<ProgramCost> {
+    let mut costs = Vec::new();
+    for object in &meter().objects {
+        costs.extend(object.programs.iter().map(|program| ProgramCost {
+            owner: object.owner,
+            sub_probes: program.sub_probes.clone(),
+            run_time_per_s: program.rate,
+        }));
+    }
+    costs
 }
 
 /// How long was measured, altogether: the share of the time that totals were scaled up from.
@@ -244,7 +272,9 @@ impl Measurement {
             for program in &mut object.programs {
                 let (Some(begun), Ok(ended)) = (program.begun.take(), Counted::of(program)) else { continue };
                 let grown = ended.since(begun);
-                *rate += Duration::from_nanos(grown.ns).div_f64(measured.as_secs_f64().max(1e-9));
+                let its = Duration::from_nanos(grown.ns).div_f64(measured.as_secs_f64().max(1e-9));
+                program.rate = Some(its);
+                *rate += its;
                 let total = meter.totals.entry((object.owner, program.name.clone())).or_default();
                 total.add(grown.scaled(measured, whole));
             }

@@ -31,6 +31,7 @@ pub use cost::RunTime;
 pub use drain::{Drained, drain, lookup, per_cpu, snapshot};
 pub use foresight::{Foresight, Looks, Name, name};
 pub use job::{Job, Plan, Way};
+pub(crate) use links::without_links;
 pub use links::{iterate, iterate_process};
 pub use load::{Bpf, LoadError, ObjectSpec, Storage};
 pub use privilege::raised;

@@ -1,5 +1,6 @@
 //! A ring of events, read as the records that it has.
 
+use crate::fault;
 use libbpf_rs::{MapCore, RingBuffer, RingBufferBuilder};
 use std::cell::RefCell;
 use std::fmt;
@@ -41,6 +42,7 @@ impl<T> Ring<'_, T> {
 impl<'m, T: FromBytes + Immutable + KnownLayout + 'm> Ring<'m, T> {
     /// Maps the ring `map`.
     pub fn new(map: &'m dyn MapCore) -> io::Result<Self> {
+        fault::at("bpf.ring_made", "")?;
         let read = Rc::new(RefCell::new(Read { records: Vec::with_capacity(BATCH), malformed: 0 }));
         let into = Rc::clone(&read);
         let _raised = super::privilege::raised();
@@ -69,6 +71,7 @@ impl<'m, T: FromBytes + Immutable + KnownLayout + 'm> Ring<'m, T> {
     /// Takes the records out that are there, each to `handle`, and returns how many. Ends also while the kernel
     /// writes faster than they are handled: after as many as the ring can hold.
     pub fn drain(&mut self, mut handle: impl FnMut(T)) -> io::Result<usize> {
+        fault::at("bpf.ring", "")?;
         let mut taken = 0;
         while taken < self.capacity {
             let got = self.ring.consume_raw_n(BATCH);

@@ -72,6 +72,16 @@ impl Event {
     }
 }
 
+/// What holds of any record: its name ends at a NUL, and is not longer than its place and replacements make it.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn any_bytes(bytes: &[u8]) {
+    let record: tracker_event = crate::fuzz::record(bytes);
+    let Some(event) = Event::read(&record) else { return };
+    if let Change::Exec { comm, .. } | Change::Fork { comm, .. } | Change::Comm(comm) = event.change {
+        assert!(!comm.contains('\0') && comm.len() <= 3 * record.comm.len(), "{comm:?}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@
 //! An event may come after a look at /proc that has seen more than it says: whoever mixes both ends with the
 //! last event. Events are lost when nobody drains the ring ([`Lost`]); then only a look at /proc helps.
 
-mod event;
+pub(crate) mod event;
 
 pub use event::{Change, Event};
 

@@ -3,7 +3,7 @@
 //! Owns the two tables, the kept files and what has to be remembered from one reading to the next. The text
 //! is read by `parse`, the arithmetic on CPU times is in `times`.
 
-mod parse;
+pub(super) mod parse;
 #[cfg(test)]
 mod tests;
 mod times;

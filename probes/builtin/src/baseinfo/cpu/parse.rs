@@ -116,3 +116,17 @@ pub(super) fn cpuinfo(text: &[u8], cpus: &mut [CpuNow]) {
         }
     }
 }
+
+/// What holds of any text; the files are separated by NUL, in the order in which they are read here.
+#[cfg(any(test, feature = "testing"))]
+pub(in super::super) fn any_bytes(bytes: &[u8]) {
+    let mut files = bytes.split(|byte| *byte == 0);
+    let mut next = || files.next().unwrap_or_default();
+    let mut cpus = Vec::new();
+    stat(next(), &mut cpus);
+    softirqs(next(), &mut cpus);
+    softnet(next(), &mut cpus);
+    cpuinfo(next(), &mut cpus);
+    assert!(cpus.windows(2).all(|pair| pair[0].id < pair[1].id), "a CPU is there twice");
+    assert!(cpus.iter().all(|cpu| cpu.id < MAX_CPUS && cpu.mhz.is_none_or(|mhz| mhz > 0.0)));
+}

@@ -8,7 +8,7 @@
 //! table of its own, in which everything is read-only. Where it cannot, both are our own.
 
 mod df;
-mod mountinfo;
+pub(super) mod mountinfo;
 mod statvfs_worker;
 
 use super::Reader;

@@ -70,6 +70,32 @@ fn octal(text: &[u8]) -> Option<u8> {
     })
 }
 
+/// What holds of any text: a mount that is written as the kernel writes it is the same mount.
+#[cfg(any(test, feature = "testing"))]
+pub(in super::super) fn any_bytes(bytes: &[u8]) {
+    let escaped = |text: &[u8]| -> Vec<u8> {
+        let escape = |byte: &u8| match byte {
+            b' ' | b'\t' | b'\n' | b'\\' => format!("\\{byte:03o}").into_bytes(),
+            byte => vec![*byte],
+        };
+        text.iter().flat_map(escape).collect()
+    };
+    for mount in scan::lines(bytes).filter_map(parse) {
+        let Mount { id, device: (major, minor), read_only, .. } = mount;
+        let line = [
+            format!("{id} 0 {major}:{minor}").into_bytes(),
+            escaped(&mount.root),
+            escaped(&mount.point),
+            if read_only { b"ro".to_vec() } else { b"rw".to_vec() },
+            b"-".to_vec(),
+            escaped(&mount.kind),
+            escaped(&mount.source),
+            b"rw".to_vec(),
+        ];
+        assert_eq!(parse(&line.join(&b' ')), Some(mount));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

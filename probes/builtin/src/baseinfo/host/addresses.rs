@@ -110,6 +110,21 @@ fn link(body: &[u8]) -> Option<Link> {
     })
 }
 
+/// What holds of any bytes as an answer: an address and a name are in it.
+#[cfg(any(test, feature = "testing"))]
+pub(in super::super) fn any_bytes(bytes: &[u8]) {
+    let has = |part: &[u8]| part.is_empty() || bytes.windows(part.len()).any(|window| window == part);
+    if let Some(Address { ip, .. }) = address(bytes) {
+        assert!(match ip {
+            IpAddr::V4(ip) => has(&ip.octets()),
+            IpAddr::V6(ip) => has(&ip.octets()),
+        });
+    }
+    if let Some(Link { name, .. }) = link(bytes) {
+        assert!(!name.contains('\0') && (name.contains('\u{fffd}') || has(name.as_bytes())), "{name:?}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

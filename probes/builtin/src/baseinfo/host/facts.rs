@@ -127,6 +127,16 @@ pub(super) fn is_vm(
     hypervisor.is_some() || device_tree || (named && !bare_metal && !amazon_x86)
 }
 
+/// What holds of any text: labels are short.
+#[cfg(any(test, feature = "testing"))]
+pub(in super::super) fn any_bytes(bytes: &[u8]) {
+    for label in [os_release(bytes, b"ID"), euler_version(bytes)].into_iter().flatten() {
+        assert!((1..=super::MAX_LABEL).contains(&label.chars().count()), "{label:?}");
+    }
+    let _ = (list_length(bytes), cpus(bytes), boot_time(bytes), memory_mb(bytes));
+    is_vm(bytes, &Dmi::default(), None, false, false);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,8 +3,8 @@
 //! Owns the table and reads the files. What the files say is decided in `facts`, which addresses are the
 //! host's in `addresses`. All but name and addresses is read once: it does not change while the system runs.
 
-mod addresses;
-mod facts;
+pub(super) mod addresses;
+pub(super) mod facts;
 
 use super::rtnl::Rtnl;
 use super::{Reader, netns};

@@ -3,7 +3,7 @@
 //!
 //! Owns the table and what is known of each device. Queues are asked for over netlink by `qdisc`.
 
-mod qdisc;
+pub(super) mod qdisc;
 #[cfg(test)]
 mod tests;
 

@@ -8,8 +8,8 @@
 //! surprise.
 
 mod rows;
-mod smaps;
-mod stat;
+pub(super) mod smaps;
+pub(super) mod stat;
 
 use super::Reader;
 use probe_core::{Baseline, Batch, Capability, Env, Order, ProcKey, Scope, Subject, Tick, params};

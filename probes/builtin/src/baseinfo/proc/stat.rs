@@ -94,6 +94,16 @@ pub(super) fn open_files_limit(text: &[u8]) -> Option<u64> {
     scan::number(scan::words(rest).next()?)
 }
 
+/// What holds of any text: who reads it through the kit reads the same.
+#[cfg(any(test, feature = "testing"))]
+pub(in super::super) fn any_bytes(bytes: &[u8]) {
+    if let (Some(stat), Some(kit)) = (parse(bytes), probe_kit::stat::Stat::parse(bytes)) {
+        let field = |number: usize| kit.words().nth(number - 3).and_then(scan::number);
+        assert_eq!((field(4), field(22)), (Some(stat.ppid.into()), Some(stat.start_ticks)));
+    }
+    let _ = (Io::parse(bytes), open_files_limit(bytes));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,22 @@ mod hung_task;
 mod oom;
 mod reclaim;
 mod side;
+/// What holds of any record: it is told with texts that can be shown, and a cgroup that is a path.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn any_bytes(bytes: &[u8]) {
+    let event: trouble_event = probe_kit::fuzz::record(bytes);
+    let mut out = Batch::new(std::time::SystemTime::UNIX_EPOCH);
+    hung_task::HungTasks::default().note(&event, Clock::now(), &mut out);
+    oom::Oom::new(&Env::under("/nonexistent".as_ref())).note(&event, Clock::now(), &mut out);
+    assert_eq!(out.occurrences().len(), 2);
+    for told in out.occurrences() {
+        assert!(told.labels[0].starts_with('/'), "{told:?}");
+        assert!(
+            told.labels.iter().chain(told.args.iter().map(|(_, text)| text)).all(|text| !text.contains('\0'))
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests;
 

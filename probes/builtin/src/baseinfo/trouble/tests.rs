@@ -102,14 +102,15 @@ fn root_an_oom_kill_names_the_victim_who_wanted_memory_and_both_cgroups() {
 }
 
 #[test]
-fn root_a_victim_that_sleeps_is_told_beside_the_one_that_wants_memory() {
+fn root_a_victim_that_does_nothing_is_told_beside_the_one_that_wants_memory() {
     observing(OOM, |trouble, ring| {
         let small = small("two", 24 << 20);
         let ready = small.dir.join("cgroup.procs");
-        // Holds a few megabytes and is the first to go; the other one wants more and is spared at first.
+        // Holds a few megabytes and is the first to go; the other one wants more and is spared at first. It stops itself,
+        // since whatever it did next might be what wants memory.
         let mut sleeper = small.run(
             "echo 1000 >/proc/self/oom_score_adj; x=aaaaaaaaaaaaaaaa; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18; \
-             do x=$x$x; done; while :; do /bin/sleep 1; done",
+             do x=$x$x; done; kill -STOP $$",
         );
         let usage = || {
             let text = ["memory.usage_in_bytes", "memory.current"]

@@ -1,4 +1,9 @@
-//! Harnesses for probe tests: a fake /proc and /sys, and a [`Poll`] driven by hand.
+//! Harnesses for probe tests: a fake /proc and /sys, a [`Poll`] driven by hand, and
+//! a probe on a thread ([`Observed`]).
+
+mod observed;
+
+pub use observed::{Alone, Observed, PATIENCE};
 
 use probe_core::{Batch, Env, Order, Poll, SubProbes, Subject, Tick, Value};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
