@@ -33,7 +33,9 @@ pub struct Applied {
     pub state: ProbeState,
     /// What was not done as written.
     pub warnings: Vec<String>,
-    /// What it is expected to cost, for a dry run.
+    /// For a dry run: what the feature costs as it runs now, which is the best that is known of what it will. One that
+    /// would be started has the memory of its maps, which were made and unmade. Absent if nothing is known, or if it
+    /// would not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_cost: Option<Cost>,
     /// What its configuration would be, for a dry run; absent if it would be forgotten.

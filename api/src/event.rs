@@ -121,6 +121,21 @@ pub struct EventPage {
     pub missed: bool,
 }
 
+/// A message of `text/event-stream`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+pub struct EventMessage {
+    /// What to go on behind, as `Last-Event-ID` or `after`; absent in a message that is no event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub id: Option<String>,
+    /// `missed` where events in between are not kept any more; absent for an event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub event: Option<String>,
+    /// The event document as JSON text; in `missed` an object with the member `after`.
+    pub data: String,
+}
+
 /// An event and its place in the stream.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 pub struct EventItem {

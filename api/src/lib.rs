@@ -23,7 +23,8 @@ pub use config::{
     Budget, BudgetLimits, BudgetOff, Cmd, ConfigState, ProbeConfig, ProbePatch, ProcName, Selectors,
 };
 pub use event::{
-    EventAttributes, EventDocument, EventItem, EventLabels, EventPage, EventResource, MetadataDocument,
+    EventAttributes, EventDocument, EventItem, EventLabels, EventMessage, EventPage, EventResource,
+    MetadataDocument,
 };
 pub use host::{
     Capabilities, ContainerRuntime, DaemonStatus, LogLevel, LogLevelDocument, ProcessTracker, Ready,
@@ -33,7 +34,10 @@ pub use list::{
     ParamDocument, ParamType, ProbeItem, ProbeList, ScopeDocument, SubProbeItem, TableDocument,
     TriggerDocument,
 };
-pub use probe::{Cost, ProbeDocument, ProbeState, Status, SubProbeState, SubProbeStatus, Targets};
+pub use probe::{
+    BudgetMeasured, BudgetStatus, BudgetStep, Cost, ProbeDocument, ProbeState, Status, SubProbeCost,
+    SubProbeState, SubProbeStatus, Targets,
+};
 pub use problem::{Fault, Problem};
 pub use saved::{SaveRequest, Saved};
 pub use spool::{PurgeRequest, Purged, SpoolDocument, SpoolSink};

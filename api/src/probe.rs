@@ -1,6 +1,6 @@
 //! The probe document: what a feature shall do, and how it fares.
 
-use crate::ProbeConfig;
+use crate::{BudgetLimits, ProbeConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -71,6 +71,50 @@ pub struct Status {
     pub series: u64,
     /// What it costs.
     pub cost: Cost,
+    /// What of its budget it uses, and how that restrains it; absent without a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetStatus>,
+}
+
+/// What a feature may cost, what it costs, and how it is restrained because of that.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
+pub struct BudgetStatus {
+    /// The limits that hold for it, its own or the daemon's.
+    pub limit: BudgetLimits,
+    /// What it used of them at the last look; absent while it does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<BudgetMeasured>,
+    /// The steps in force, the first one first; empty for one that is not restrained.
+    pub steps: Vec<BudgetStep>,
+}
+
+/// What is measured of a budget. A number is absent while it is not known.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
+pub struct BudgetMeasured {
+    /// CPU time of its thread and run time of its BPF programs, in cores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<f64>,
+    /// Memory that it accounts for, with its maps.
+    pub memory_bytes: u64,
+    /// Series.
+    pub series: u64,
+    /// Events a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events_per_s: Option<f64>,
+}
+
+/// A step that a budget took.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+pub struct BudgetStep {
+    /// Its kind: `period`, `sub_probe` or `stop`.
+    pub step: String,
+    /// What it does, as in `reports every 120 s`.
+    pub what: String,
+    /// What was over which limit.
+    pub reason: String,
+    /// When it was taken.
+    #[schema(format = DateTime)]
+    pub since: String,
 }
 
 /// How one sub-probe fares.
@@ -80,7 +124,8 @@ pub struct SubProbeStatus {
     pub name: String,
     /// Whether it runs.
     pub state: SubProbeState,
-    /// What this host lacks for it to run, or, while it runs, to show everything; one sentence each.
+    /// What this host lacks for it to run, or, while it runs, to show everything, or why its budget has switched it off;
+    /// one sentence each.
     pub missing: Vec<String>,
 }
 
@@ -94,6 +139,8 @@ pub enum SubProbeState {
     Idle,
     /// This host lacks something for it.
     Unsupported,
+    /// The feature's budget has switched it off.
+    Restrained,
 }
 
 /// What a scope matches now. A number is absent when the scope is the whole host.
@@ -107,8 +154,8 @@ pub struct Targets {
     pub containers: Option<u64>,
 }
 
-/// What a feature costs. A number is absent while it is not known.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+/// What a feature costs. A number is absent while it is not known. What is said for a second is of the last ten.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
 pub struct Cost {
     /// CPU time of its thread, over all its runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -125,6 +172,33 @@ pub struct Cost {
     /// Its maps in the kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub map_bytes: Option<u64>,
+    /// Values that it handed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples_per_s: Option<f64>,
+    /// Events that it told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events_per_s: Option<f64>,
+    /// Bytes of their documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_bytes_per_s: Option<f64>,
+    /// The part of each sub-probe.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sub_probes: Vec<SubProbeCost>,
+}
+
+/// What a sub-probe costs. A number is absent while it is not known.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+pub struct SubProbeCost {
+    /// Its name.
+    pub name: String,
+    /// CPU time of the feature's thread: what was spent for it alone, and of the rest a part as large as that of its values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_ns_per_s: Option<u64>,
+    /// Run time of its programs in the kernel, as last sampled; those that several sub-probes share are divided evenly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bpf_ns_per_s: Option<u64>,
+    /// Series that it has in the store.
+    pub series: u64,
 }
 
 #[cfg(test)]
@@ -153,6 +227,7 @@ mod tests {
                 lost: BTreeMap::from([("ring".into(), 1)]),
                 series: 7,
                 cost: Cost { cpu_ns_per_s: Some(9), ..Cost::default() },
+                budget: None,
             },
             warnings: Vec::new(),
         };

@@ -1529,7 +1529,7 @@ _gopher__ctl() {
             return 0
             ;;
         gopher__ctl__subcmd__top)
-            opts="-i -n -s -a -h --interval --batches --sort --all --socket --json --color --help"
+            opts="-i -n -s -a -h --interval --batches --sort --all --sub-probes --socket --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

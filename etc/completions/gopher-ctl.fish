@@ -145,6 +145,7 @@ complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand top" -l color -d '
 always\t'Always'
 never\t'Never'"
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand top" -s a -l all -d 'Show features that neither run nor shall'
+complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand top" -l sub-probes -d 'Show what each sub-probe costs, over the last ten seconds'
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand top" -l json -d 'Print the daemon\'s JSON as it is'
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand top" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c gopher-ctl -n "__fish_gopher_ctl_using_subcommand events" -l entity -d 'Only of this kind of entity, as tcp_link, or of the one with this id' -r

@@ -85,7 +85,8 @@ fn writer() -> Writer {
 }
 
 fn take(engine: &mut Engine, params: &Params, batch: &Batch, tell: &mut dyn FnMut(Event) -> bool) {
-    engine.take(Circumstances { descriptor: &PROBE, run: 1, params, now: Instant::now() }, batch, tell);
+    let (now, events_per_s) = (Instant::now(), None);
+    engine.take(Circumstances { descriptor: &PROBE, run: 1, params, events_per_s, now }, batch, tell);
 }
 
 /// The events of one period in which every row is abnormal.

@@ -9,6 +9,7 @@ use crate::access::{Access, Credentials, Listener};
 use crate::cli::Cli;
 use crate::config::{Config, InitSource, Loaded, find, load};
 use crate::containers::{Registry, Runtimes};
+use crate::cost::Costs;
 use crate::delivery::Delivery;
 use crate::delivery::board::Board;
 use crate::http::{Addresses, ENCODERS, Parts, Servers, Sockets, TlsSettings};
@@ -24,7 +25,7 @@ use crate::signals::{Asked, Signals};
 use crate::startset::{Applied, StartSet, Target, apply};
 use crate::store::{self, Store};
 use crate::{
-    atomic, bpfcost, channels, check, config, events, feature, machine_id, privilege, scope, serving,
+    atomic, bpfcost, budget, channels, check, config, events, feature, machine_id, privilege, scope, serving,
     startset, systemd, world,
 };
 use anyhow::Context as _;
@@ -156,6 +157,7 @@ struct App {
     credentials: Credentials,
     servers: Servers,
     live: Arc<events::Live>,
+    budgets: budget::Settings,
     pipeline: JoinHandle<()>,
     events: JoinHandle<()>,
     /// Held as long as the process runs.
@@ -201,7 +203,8 @@ impl App {
             }
         }
 
-        let event_settings = events::Settings::of(&config, &machine.label);
+        let budgets = budget::Settings::of(&config);
+        let event_settings = events::Settings::of(&config, &machine.label, budgets.clone());
         let store = Arc::new(Store::new(store::Options {
             prefix: config.metric.prefix.clone(),
             machine_id: machine.label.clone(),
@@ -303,14 +306,29 @@ impl App {
             tokio::spawn(start_set.clone().save_on_change(report));
         }
         let views = manager.views().clone();
+        let costs = Costs::default();
+        tokio::spawn(costs.clone().sample(views.clone(), Arc::clone(&store), shown_events.counts.clone()));
+        let board = budget::Board::default();
+        let of_features = budget::costs::of_features(
+            views.clone(),
+            Arc::clone(&store),
+            shown_events.counts.clone(),
+            costs.clone(),
+        );
+        let of_daemon = budget::costs::of_daemon();
+        tokio::spawn(budget::watch(manager.clone(), budgets.clone(), board.clone(), of_features, of_daemon));
         let shown = serving::Shown::new(
             &config,
-            Arc::clone(&store),
-            own,
-            views,
-            scope.clone(),
-            log.clone(),
-            Arc::clone(&access.counts),
+            serving::Sources {
+                store: Arc::clone(&store),
+                own,
+                views,
+                scope: scope.clone(),
+                log: log.clone(),
+                refused: Arc::clone(&access.counts),
+                budgets: board,
+                costs,
+            },
         );
         let parts = Parts {
             manager: manager.clone(),
@@ -352,6 +370,7 @@ impl App {
             credentials,
             servers,
             live,
+            budgets,
             pipeline,
             events: event_thread,
             _lock: lock,
@@ -388,6 +407,7 @@ impl App {
             usize::try_from(new.limits.max_series).unwrap_or(usize::MAX),
             usize::try_from(new.limits.max_series_per_probe).unwrap_or(usize::MAX),
         );
+        self.budgets.set(&new);
         self.channels.open_as(&new, &self.readiness);
         self.delivery.apply(&new);
         self.credentials.reload(&new);

@@ -128,13 +128,12 @@ impl Channels {
         if let Some(kafka) = open.kafka.take() {
             close_kafka(kafka);
             account.recover();
-            self.board.refresh();
         }
         let Some(settings) = wanted else { return Ok(()) };
         let counts = Arc::clone(open.counts.entry(KAFKA).or_default());
         self.own.watch_sink(KAFKA, Arc::clone(&counts));
         let names = (self.host.machine.as_str(), self.host.name.as_str());
-        let kafka = MetricKafka::open(&self.store, settings, names, counts, (account, self.board.clone()));
+        let kafka = MetricKafka::open(&self.store, settings, names, counts, account);
         open.kafka = Some(kafka.map_err(|error| format!("channel kafka: {error}"))?);
         Ok(())
     }

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    probe_kit::c_heap::share();
     let cli = Cli::parse();
     if cli.dump_openapi {
         return print(&http::openapi(), 0);

@@ -4,6 +4,7 @@
 //! for.
 
 mod bpf;
+mod budget;
 mod containers;
 mod delivery;
 mod events;
@@ -11,6 +12,7 @@ mod process;
 
 use crate::access::Counts;
 use crate::containers::{Registry as Containers, Runtimes};
+use crate::cost::Costs;
 use crate::delivery::Delivery;
 use crate::events::Shown as Events;
 use crate::expose::Format;
@@ -18,6 +20,7 @@ use crate::scope::TrackerCounts;
 use crate::sinks::SinkCounts;
 use crate::store::{Ingested, Store};
 use bpf::BpfMetrics;
+use budget::BudgetMetrics;
 use containers::ContainerMetrics;
 use delivery::DeliveryMetrics;
 use events::EventMetrics;
@@ -43,6 +46,8 @@ pub struct SelfMetrics {
     registry: Registry,
     probe_state: IntGaugeVec,
     probe_cpu: CounterVec,
+    sub_probe_cpu: CounterVec,
+    sub_probe_series: IntGaugeVec,
     probe_memory: IntGaugeVec,
     probe_restarts: IntCounterVec,
     samples: IntCounterVec,
@@ -60,6 +65,7 @@ pub struct SelfMetrics {
     scrape_duration: Histogram,
     containers: ContainerMetrics,
     bpf: BpfMetrics,
+    budget: BudgetMetrics,
     events: EventMetrics,
     delivery: DeliveryMetrics,
     http_refused: IntCounterVec,
@@ -75,6 +81,7 @@ struct Sources {
     containers: Option<(Containers, Runtimes)>,
     events: Option<Events>,
     delivery: Option<Delivery>,
+    costs: Costs,
 }
 
 fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: Result<C>) -> Result<C> {
@@ -97,6 +104,11 @@ impl SelfMetrics {
         let info = build.iter().fold(info, |info, (name, value)| info.const_label(*name, *value));
         register(&registry, IntGauge::with_opts(info))?.set(1);
         let cpu = Opts::new("gopherd_probe_cpu_seconds_total", "CPU time of the probe's thread.");
+        let sub_cpu = Opts::new(
+            "gopherd_sub_probe_cpu_seconds_total",
+            "CPU time of the probe's thread for the sub-probe: what was spent for it alone, and of the rest a part as \
+             large as that of its values.",
+        );
         let scrape = HistogramOpts::new("gopherd_scrape_duration_seconds", "Time that a scrape took.")
             .buckets(SCRAPE_BUCKETS.into());
         Ok(Self {
@@ -106,6 +118,12 @@ impl SelfMetrics {
                 &["probe", "state"],
             )?,
             probe_cpu: register(&registry, CounterVec::new(cpu, &["probe"]))?,
+            sub_probe_cpu: register(&registry, CounterVec::new(sub_cpu, &["probe", "sub_probe"]))?,
+            sub_probe_series: gauges(
+                "gopherd_sub_probe_series",
+                "Series of the sub-probe's tables, as of the last ten seconds.",
+                &["probe", "sub_probe"],
+            )?,
             probe_memory: gauges(
                 "gopherd_probe_memory_bytes",
                 "Memory that the probe holds for data, by its own account.",
@@ -168,6 +186,7 @@ impl SelfMetrics {
             scrape_duration: register(&registry, Histogram::with_opts(scrape))?,
             containers: ContainerMetrics::new(&registry)?,
             bpf: BpfMetrics::new(&registry)?,
+            budget: BudgetMetrics::new(&registry)?,
             events: EventMetrics::new(&registry)?,
             delivery: DeliveryMetrics::new(&registry)?,
             http_refused: counters(
@@ -211,6 +230,11 @@ impl SelfMetrics {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).events = Some(events);
     }
 
+    /// From now on shows what sub-probes cost.
+    pub fn watch_costs(&self, costs: Costs) {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).costs = costs;
+    }
+
     /// From now on shows what waits to be delivered, and what became of it.
     pub fn watch_delivery(&self, delivery: Delivery) {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).delivery = Some(delivery);
@@ -221,6 +245,11 @@ impl SelfMetrics {
         for each in states {
             self.probe_state.with_label_values(&[probe, each]).set(i64::from(*each == state));
         }
+    }
+
+    /// The probe's budget has taken so many `steps` by now, by name, and `level` of them are in force.
+    pub fn set_budget(&self, probe: &str, steps: &BTreeMap<&'static str, u64>, level: usize) {
+        self.budget.set(probe, steps, level);
     }
 
     /// The probe was started again after a failure, `restarts` times by now.
@@ -325,7 +354,12 @@ impl SelfMetrics {
     pub fn write(&self, store: &Store, format: Format, out: &mut Vec<u8>) {
         // Two scrapers at a time would both raise a counter to the same value.
         let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        sources.probes.iter().for_each(|(probe, gauges)| self.read_probe(probe, gauges));
+        for (probe, gauges) in &sources.probes {
+            self.read_probe(probe, gauges);
+            for sub in sources.costs.of(probe).unwrap_or_default().sub_probes {
+                self.sub_probe_series.with_label_values(&[probe, sub.name]).set(gauge(sub.series));
+            }
+        }
         sources.sinks.iter().for_each(|(sink, counts)| self.read_sink(sink, counts));
         if let Some((known, runtimes)) = &sources.containers {
             self.containers.read(known, runtimes);
@@ -357,6 +391,9 @@ impl SelfMetrics {
 
     fn read_probe(&self, probe: &str, gauges: &Gauges) {
         raise_seconds(&self.probe_cpu.with_label_values(&[probe]), ns_to_seconds(&gauges.cpu_ns));
+        for (sub_probe, cpu) in gauges.sub_probe_cpu() {
+            raise_seconds(&self.sub_probe_cpu.with_label_values(&[probe, sub_probe]), cpu.as_secs_f64());
+        }
         self.probe_memory.with_label_values(&[probe]).set(gauge64(&gauges.memory_bytes));
         raise(&self.samples.with_label_values(&[probe]), gauges.samples.load(Relaxed));
         let dropped = gauges.dropped.load(Relaxed);
@@ -372,6 +409,7 @@ impl SelfMetrics {
         for (feature, counts) in events.counts.read() {
             self.set_lost("events", feature, "queue_full", counts.queue_full);
             self.set_lost("events", feature, "row_limit", counts.row_limit);
+            self.set_lost("events", feature, "budget", counts.over_budget);
         }
     }
 
@@ -455,6 +493,7 @@ mod tests {
         metrics.watch_sink("json", counts);
         metrics.set_probe_state(FEATURE, "running", &["stopped", "running"]);
         metrics.set_restarts(FEATURE, 1);
+        metrics.set_budget(FEATURE, &BTreeMap::from([("period", 2)]), 1);
         metrics.set_scope_targets(FEATURE, "process", 12);
         let lost = probe_kit::tracker::Lost { ring_full: 5, skipped: 0, early: 6 };
         metrics.set_tracker(TrackerCounts { events: 70, lost, reconciles: 2, names_left_out: 8 });
@@ -482,6 +521,8 @@ mod tests {
                 ("gopherd_probe_state", &[("probe", FEATURE), ("state", "stopped")], 0.0),
                 ("gopherd_probe_cpu_seconds_total", &[("probe", FEATURE)], 1.5),
                 ("gopherd_probe_restarts_total", &[("probe", FEATURE)], 1.0),
+                ("gopherd_budget_steps_total", &[("probe", FEATURE), ("step", "period")], 2.0),
+                ("gopherd_budget_level", &[("probe", FEATURE)], 1.0),
                 ("gopherd_samples_total", &[("probe", FEATURE)], 7.0),
                 ("gopherd_lost_total", &[("stage", "probe"), ("reason", "late_tick")], 4.0),
                 ("gopherd_lost_total", &[("stage", "store"), ("reason", "unknown_subject")], 2.0),

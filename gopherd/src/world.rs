@@ -50,4 +50,8 @@ impl World for Daemon {
     fn close(&self, feature: &'static str) {
         self.store.retire(feature);
     }
+
+    fn allow(&self, feature: &'static str, series: Option<u64>) {
+        self.store.allow(feature, series.map(|series| usize::try_from(series).unwrap_or(usize::MAX)));
+    }
 }

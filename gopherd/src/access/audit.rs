@@ -27,6 +27,8 @@ pub enum Actor {
     StartSet,
     /// SIGHUP: the files were read again.
     Reload,
+    /// A budget, which restrains what costs more.
+    Budget,
 }
 
 impl fmt::Display for Actor {
@@ -35,6 +37,7 @@ impl fmt::Display for Actor {
             Self::Client { principal, .. } => principal.fmt(f),
             Self::StartSet => f.write_str("probes.init"),
             Self::Reload => f.write_str("SIGHUP"),
+            Self::Budget => f.write_str("budget"),
         }
     }
 }
@@ -46,6 +49,7 @@ pub fn record(actor: &Actor, what: &str, before: &Value, after: &Value, generati
         Actor::Client { door, from: Some(address), .. } => (*door, address.to_string()),
         Actor::Client { door, from: None, .. } => (*door, "unix socket".to_owned()),
         Actor::StartSet | Actor::Reload => ("file", "this host".to_owned()),
+        Actor::Budget => ("none", "this daemon".to_owned()),
     };
     let (who, before, after) = (actor.to_string(), bounded(&before), bounded(&after));
     tracing::info!(target: "audit", who, from, door, what, %before, %after, generation, "change accepted");
@@ -137,6 +141,7 @@ mod tests {
             (client(Principal::Nobody), "nobody"),
             (Actor::StartSet, "probes.init"),
             (Actor::Reload, "SIGHUP"),
+            (Actor::Budget, "budget"),
         ] {
             assert_eq!(actor.to_string(), name);
         }

@@ -167,6 +167,16 @@ fn escape(text: &str, out: &mut String) {
     }
 }
 
+/// What holds of any bytes as a certificate: few and short names, and a subject that nothing in it forges.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn any_bytes(bytes: &[u8]) {
+    let holder = holder(bytes);
+    assert_eq!(holder.is_some(), validity(bytes).is_some());
+    let Some(holder) = holder else { return };
+    assert!(holder.subject.len() <= MAX_SUBJECT && !holder.subject.contains(char::is_control));
+    assert!(holder.common_names.len() <= MAX_NAMES && holder.alternative_names.len() <= MAX_NAMES);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -78,6 +78,20 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
         .then_some(token.trim_ascii())
 }
 
+/// What holds of any bytes as the value of `Authorization`: without the token nobody is let in.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn any_bytes(bytes: &[u8]) {
+    use super::tokens::Tokens;
+
+    /// Of `secret`.
+    const FILE: &[u8] = b"ci write 2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+    let policy = Policy { tokens: Tokens::parse(FILE).ok(), ..Policy::default() };
+    assert!(policy.tokens.is_some());
+    let answer = decide(&policy, &Shown::Remote { certificate: None, authorization: &[bytes] }, true);
+    let secret = bytes.windows(6).any(|window| window == b"secret");
+    assert!(answer.is_err() || secret, "let in with {:?}", String::from_utf8_lossy(bytes));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

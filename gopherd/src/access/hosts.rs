@@ -58,6 +58,19 @@ fn without_port(text: &str) -> Option<&str> {
     digits.then(|| text.get(..colon)).flatten()
 }
 
+/// What holds of any bytes as a `Host`: a page's name is none of this host's, whatever is put around it.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn any_bytes(bytes: &[u8]) {
+    let hosts = Hosts::new("node-1.example.org", &["proxy:8443".to_owned()]);
+    if hosts.has(bytes) {
+        let text = String::from_utf8_lossy(bytes).to_ascii_lowercase();
+        let named = ["node-1", "localhost", "proxy:8443"].iter().any(|name| text.contains(name));
+        // An address has a colon, or a dot and nothing but digits.
+        let address = text.contains(':') || text.trim().bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        assert!(named || address, "{text:?} is taken for this host");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

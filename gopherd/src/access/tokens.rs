@@ -121,6 +121,19 @@ fn parse_hex(text: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
+/// What holds of any bytes as a file: no more tokens than may be, each found by nothing but itself, or a reason.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn any_bytes(bytes: &[u8]) {
+    match Tokens::parse(bytes) {
+        Ok(tokens) => {
+            assert!(tokens.len() <= MAX_TOKENS);
+            // Nobody knows a text with a digest that was made up.
+            assert_eq!(tokens.find(bytes), None);
+        }
+        Err(faults) => assert!(!faults.is_empty(), "refused without a reason"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -220,7 +220,7 @@ const BAD_TOML: &[(&str, &str)] = &[
     ),
     (
         "[limits.budget]\ncpu = 1",
-        "2: limits.budget.cpu: unknown key; known here are cpu_percent, memory_bytes",
+        "2: limits.budget.cpu: unknown key; known here are cpu_percent, memory_bytes, events_per_s",
     ),
     (
         "[imdb]\nmax_tables_num = 5000",

@@ -2,7 +2,7 @@
 //!
 //! Owns what can be configured. Both readers, the environment, the flags, the reload report and
 //! `etc/gopherd.toml` are made from it, so a new key is one entry here. Leaves the rules between keys to
-//! `rules` and what is not built yet to `unbuilt`.
+//! `rules` and what a build leaves out to `unbuilt`.
 
 use super::Config;
 use super::spec::{Attrs, Key, Kind, Part, Section, TextRule, place, section};
@@ -265,16 +265,26 @@ section! {
         /// Capabilities that the daemon keeps of those it was given and can need (`gopherd --list-capabilities`).
         /// Empty keeps all of these.
         capabilities: Vec<String> = Vec::new() => Texts(TextRule::Capability, 64), ours = true;
+        /// Percent of one CPU that the daemon and its BPF programs may use; 0 is no limit.
+        /// While they use more, the feature that uses most is restrained.
+        cpu_percent: Option<u64> = None => Limit(100_000), live = true, ours = true;
+        /// Bytes of memory that the daemon and its BPF maps may use, likewise; 0 is no limit.
+        memory_bytes: Option<u64> = None => Limit(1 << 40), live = true, ours = true;
+        /// Seconds between two looks at what is used. Three looks in a row above a limit are one step.
+        budget_period: Duration = seconds(10) => Seconds(1, 600), live = true, ours = true;
     }
 }
 
 section! {
     /// What one probe may cost, unless its own configuration says otherwise.
+    /// One over it reports less often, then goes without its most expensive sub-probes, and at last is stopped.
     BUDGET: Budget [budget] of Config {
         /// Percent of one CPU; 0 is no limit.
         cpu_percent: Option<u64> = None => Limit(100_000), live = true, ours = true;
         /// Bytes of memory, kernel and user space together; 0 is no limit.
         memory_bytes: Option<u64> = None => Limit(1 << 40), live = true, ours = true;
+        /// Events a second, as a mean over ten; more are not told and counted. 0 is no limit.
+        events_per_s: Option<u64> = None => Limit(1_000_000), live = true, ours = true;
     }
 }
 

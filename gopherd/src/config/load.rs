@@ -9,7 +9,7 @@ use super::keys::{GONE, SECTIONS};
 use super::spec::{Key, Section};
 use super::tree::{Entry, Item, Node, nearest, shown};
 use super::value::{self, Complaint, meant, unquoted};
-use super::{Config, libconf, rules, toml_tree, unbuilt};
+use super::{Config, libconf, rules, toml_tree};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -130,7 +130,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, Rejected> {
     draft.environment(&sources.env);
     draft.flags(&sources.flags);
     rules::settle(&mut draft);
-    unbuilt::check(&mut draft);
+    #[cfg(not(feature = "kafka"))]
+    super::unbuilt::check(&mut draft);
 
     let init = init_source(sources, &draft.config);
     let Findings { faults, warnings, problems } = draft.found.bounded();

@@ -21,6 +21,7 @@ pub mod sample;
 pub mod spec;
 pub mod toml_tree;
 pub mod tree;
+#[cfg(not(feature = "kafka"))]
 mod unbuilt;
 mod unit;
 pub mod value;

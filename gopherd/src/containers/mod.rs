@@ -13,6 +13,8 @@
 mod clean;
 mod container;
 mod counts;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fuzz;
 mod identity;
 mod registry;
 mod runtime;

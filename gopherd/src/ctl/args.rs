@@ -188,7 +188,7 @@ pub(super) enum SpoolCommand {
 /// How `top` watches.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
-Keys: q ends, < and > choose the column to sort by, r turns the order round, a shows all features.
+Keys: q ends, < and > choose the column to sort by, r turns the order round, a shows all features, s their sub-probes.
 CPU is of one core. LOST counts what was lost since the daemon started, whatever its unit.")]
 pub(super) struct TopArgs {
     /// Seconds between two looks
@@ -203,6 +203,9 @@ pub(super) struct TopArgs {
     /// Show features that neither run nor shall
     #[arg(short, long)]
     pub(super) all: bool,
+    /// Show what each sub-probe costs, over the last ten seconds
+    #[arg(long)]
+    pub(super) sub_probes: bool,
 }
 
 /// Which events are shown.

@@ -71,6 +71,23 @@ fn shown(bytes: &[u8]) -> String {
     escape(&String::from_utf8_lossy(bytes), |c| c == '\n' || c == '\t').into_owned()
 }
 
+/// What holds of any stream: it shows the same wherever its pieces end, and nothing that acts.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn any_bytes(bytes: &[u8]) {
+    let mut stream = Stream::default();
+    let mut shown: String = bytes.chunks(5).map(|piece| stream.push(piece)).collect();
+    shown += &stream.finish();
+    assert_eq!(shown, self::shown(bytes));
+    harmless(&shown);
+}
+
+/// Panics if `text` acts on a terminal.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn harmless(text: &str) {
+    let bad = text.chars().find(|c| acts(*c) && !matches!(c, '\n' | '\t'));
+    assert_eq!(bad, None, "{text:?}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

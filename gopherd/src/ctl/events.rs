@@ -81,7 +81,7 @@ async fn follow(client: &Client, args: &EventArgs, page: &mut Page<'_>) -> Resul
 }
 
 /// One message of a stream of Server-Sent Events.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Message {
     kind: String,
     data: String,
@@ -125,6 +125,16 @@ impl Messages {
         }
         Ok(done)
     }
+}
+
+/// What holds of any stream: messages are the same wherever its pieces end.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn any_bytes(bytes: &[u8]) {
+    let whole = Messages::default().push(bytes).ok();
+    let mut messages = Messages::default();
+    let pieces: Result<Vec<_>, _> = bytes.chunks(7).map(|piece| messages.push(piece)).collect();
+    let pieces = pieces.ok().map(|pieces| pieces.concat());
+    assert_eq!(whole, pieces);
 }
 
 #[cfg(test)]

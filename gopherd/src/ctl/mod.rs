@@ -9,6 +9,8 @@ mod client;
 mod commands;
 mod events;
 mod failure;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fuzz;
 mod generate;
 #[cfg(test)]
 mod generated;

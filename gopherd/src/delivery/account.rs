@@ -1,5 +1,6 @@
 //! What became of the messages of one channel, readable from any thread.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
@@ -52,6 +53,16 @@ impl Loss {
     }
 }
 
+/// Who is told when what is wrong has changed.
+#[derive(Default)]
+struct Watcher(Option<Box<dyn Fn() + Send + Sync>>);
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Watcher(_)" } else { "Watcher" })
+    }
+}
+
 /// The account of one channel. It outlives the channel's worker, so that totals go on when that is made anew.
 #[derive(Debug, Default)]
 pub struct Account {
@@ -59,9 +70,21 @@ pub struct Account {
     lost: [AtomicU64; Loss::ALL.len()],
     errors: AtomicU64,
     trouble: Mutex<Option<String>>,
+    watcher: Watcher,
 }
 
 impl Account {
+    /// An account that calls `changed`, on whatever thread it is, whenever what is wrong has changed.
+    pub(super) fn watched(changed: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { watcher: Watcher(Some(Box::new(changed))), ..Self::default() }
+    }
+
+    fn changed(&self) {
+        if let Some(changed) = &self.watcher.0 {
+            changed();
+        }
+    }
+
     /// So many were delivered.
     pub fn deliver(&self, count: u64) {
         self.delivered.fetch_add(count, Relaxed);
@@ -78,12 +101,20 @@ impl Account {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         let news = trouble.as_ref() != Some(&why);
         *trouble = Some(why);
+        drop(trouble);
+        if news {
+            self.changed();
+        }
         news
     }
 
     /// It works. Says whether it did not before.
     pub fn recover(&self) -> bool {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
+        let news = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take().is_some();
+        if news {
+            self.changed();
+        }
+        news
     }
 
     /// Messages delivered, those that were delivered twice counted twice.

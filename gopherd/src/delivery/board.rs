@@ -50,7 +50,12 @@ impl Board {
     /// The account of `sink`. One that was there before goes on.
     pub fn account(&self, sink: &str, group: Group) -> Arc<Account> {
         let mut accounts = self.0.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, account) = accounts.entry(sink.to_owned()).or_insert_with(|| (group, Arc::default()));
+        let watched = || {
+            let board = Arc::downgrade(&self.0);
+            let refresh = move || board.upgrade().into_iter().for_each(|inner| Self(inner).refresh());
+            (group, Arc::new(Account::watched(refresh)))
+        };
+        let (_, account) = accounts.entry(sink.to_owned()).or_insert_with(watched);
         Arc::clone(account)
     }
 
@@ -60,8 +65,8 @@ impl Board {
         accounts.iter().map(|(sink, (_, account))| (sink.clone(), Arc::clone(account))).collect()
     }
 
-    /// Shows what is wrong now. To be called when that has changed.
-    pub fn refresh(&self) {
+    /// Shows what is wrong now; every account calls it when that has changed.
+    fn refresh(&self) {
         // Under the lock, so that of two who call the later one is what stays.
         let accounts = self.0.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         for group in Group::ALL {
@@ -84,13 +89,11 @@ mod tests {
         let kafka = board.account("kafka", Group::Kafka);
         board.account("webhook-a", Group::Webhook).fail("no".into());
         kafka.fail("down".into());
-        board.refresh();
         let shown: Vec<_> = readiness.problems().into_iter().map(|p| (p.source, p.detail)).collect();
         let expected = [("kafka", "kafka: down"), ("webhook", "webhook-a: no")];
         assert_eq!(shown, expected.map(|(source, detail)| (source.to_owned(), detail.to_owned())));
         assert!(Arc::ptr_eq(&kafka, &board.account("kafka", Group::Kafka)));
         board.accounts().iter().for_each(|(_, account)| assert!(account.recover()));
-        board.refresh();
         assert!(readiness.problems().is_empty());
     }
 }

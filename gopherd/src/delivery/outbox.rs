@@ -120,8 +120,6 @@ impl Delivery {
         running.open_again = None;
         self.start_missing(&mut running);
         self.plan().routes = running.wanted.routes;
-        drop(running);
-        self.0.board.refresh();
     }
 
     fn change_logs(&self, wanted: &Wanted) {
@@ -206,16 +204,16 @@ impl Delivery {
     fn start(&self, settings: &Settings, spool: &Spool) -> io::Result<Worker> {
         let reader = spool.reader(settings.name()).ok_or_else(|| io::Error::other("it has no cursor"))?;
         let stop = Stop::default();
-        let (board, ending) = (self.0.board.clone(), stop.clone());
+        let ending = stop.clone();
         let thread = match settings.clone() {
             #[cfg(feature = "kafka")]
             Settings::Kafka(settings) => {
                 let host = self.0.host.clone();
-                let worker = KafkaWorker { reader, settings: *settings, host, board, stop: ending };
+                let worker = KafkaWorker { reader, settings: *settings, host, stop: ending };
                 vital::spawn("sink-kafka", move || worker.run())?
             }
             Settings::Webhook(settings) => {
-                let worker = WebhookWorker { reader, settings: *settings, board, stop: ending };
+                let worker = WebhookWorker { reader, settings: *settings, stop: ending };
                 vital::spawn("sink-webhook", move || worker.run())?
             }
         };
@@ -302,7 +300,6 @@ impl Delivery {
         let mut running = self.running();
         if running.open_again.is_some_and(|at| at <= Instant::now()) {
             self.start_missing(&mut running);
-            self.0.board.refresh();
         }
         self.plan().spool.clone()
     }
@@ -331,31 +328,25 @@ impl Accept for Delivery {
         let first = (*next).max(self.0.floor.load(Relaxed));
         *next = first + messages.len() as u64;
         let sent = || messages.iter().filter(|message| !message.live_only);
-        let (routes, changed) = {
+        let routes = {
             let mut plan = self.plan();
-            let mut changed = false;
             for (at, log) in plan.logs.iter_mut().enumerate() {
                 if let Some(log) = log {
-                    changed |= log.write(sent().filter(|message| message.stream as usize == at));
+                    log.write(sent().filter(|message| message.stream as usize == at));
                 }
             }
-            (plan.routes, changed)
+            plan.routes
         };
         let numbered = (first..).zip(messages).filter(|(_, message)| !message.live_only);
         let routed = numbered.filter_map(|(seq, message)| {
             let routes = routes[message.stream as usize];
             (!routes.is_empty()).then_some((seq, routes, message))
         });
-        let own = self.0.board.account("spool", Group::Spool);
-        let before = own.trouble().is_some();
         if routes.iter().any(|routes| !routes.is_empty()) {
             match self.spool_to_write() {
                 Some(spool) => spool.append(routed),
                 None => self.lose(routed),
             }
-        }
-        if changed || own.trouble().is_some() != before {
-            self.0.board.refresh();
         }
         drop(next);
         first

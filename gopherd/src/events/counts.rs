@@ -8,10 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct FeatureCounts {
     /// Events that were accepted for delivery.
     pub events: u64,
+    /// Bytes of their documents.
+    pub bytes: u64,
     /// Events that were not told because the same one was, within `event.timeout`.
     pub suppressed: u64,
     /// Events that found the queue to the thread `events` full. The next period tells them again if they still hold.
     pub queue_full: u64,
+    /// Events that were not told because the feature's budget has no more of them. The next period tells those that still
+    /// hold.
+    pub over_budget: u64,
     /// Readings of rows that could not be watched because as many are watched as may be.
     pub row_limit: u64,
     /// Conditions that hold now.

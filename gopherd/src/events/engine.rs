@@ -5,6 +5,7 @@
 //! parameters and the rows are given, and what is to be told goes to the caller's function. `judge` compares one value,
 //! `suppress` knows what was told lately.
 
+use super::allowance::Allowance;
 use super::counts::Counts;
 use super::entity::entity_id;
 use super::judge::{Verdict, is_armed, is_growth, judge};
@@ -77,6 +78,8 @@ pub struct Circumstances<'a> {
     pub run: u64,
     /// The feature's parameters now.
     pub params: &'a Params,
+    /// Events a second that it may tell.
+    pub events_per_s: Option<u64>,
     /// For the windows of suppression.
     pub now: Instant,
 }
@@ -89,6 +92,8 @@ pub struct Engine {
     counts: Counts,
     hasher: DefaultHashBuilder,
     features: HashMap<&'static str, Feature>,
+    /// Of the features that have told something; one that runs again gets no other.
+    allowances: HashMap<&'static str, Allowance>,
     rows: usize,
     max_rows: usize,
 }
@@ -146,6 +151,8 @@ struct Out<'a> {
     at: SystemTime,
     now: Instant,
     suppression: &'a mut Suppression,
+    /// What may be told, and how much a second; none: everything.
+    allowance: Option<(&'a mut Allowance, u64)>,
     counts: &'a Counts,
     tell: &'a mut Tell<'a>,
 }
@@ -166,9 +173,16 @@ impl Out<'_> {
             self.counts.with(self.feature, |counts| counts.suppressed += 1);
             return false;
         };
+        if self.allowance.as_mut().is_some_and(|(allowance, per_s)| !allowance.is_left(*per_s, self.now)) {
+            self.counts.with(self.feature, |counts| counts.over_budget += 1);
+            return false;
+        }
         let told = self.hand_over(trigger, what, subject, labels, args, at, (entity_id, suppressed));
         if told {
             self.suppression.tell(self.now);
+            if let Some((allowance, _)) = &mut self.allowance {
+                allowance.take();
+            }
         }
         told
     }
@@ -219,6 +233,7 @@ impl Engine {
             counts,
             hasher: DefaultHashBuilder::default(),
             features: HashMap::new(),
+            allowances: HashMap::new(),
             rows: 0,
             max_rows: MAX_ROWS,
         }
@@ -226,7 +241,7 @@ impl Engine {
 
     /// Takes a batch that the store has taken.
     pub fn take(&mut self, with: Circumstances<'_>, batch: &Batch, tell: &mut Tell<'_>) {
-        let Circumstances { descriptor, run, params, now } = with;
+        let Circumstances { descriptor, run, params, events_per_s, now } = with;
         let name = descriptor.name;
         if params.int(&params::REPORT_EVENT) == 0 || descriptor.triggers.is_empty() {
             return self.forget(name, batch.collected_at, now, tell);
@@ -242,6 +257,10 @@ impl Engine {
             at: batch.collected_at,
             now,
             suppression: &mut self.suppression,
+            allowance: events_per_s.map(|per_s| {
+                let new = || Allowance::new(per_s, now);
+                (self.allowances.entry(name).or_insert_with(new), per_s)
+            }),
             counts: &self.counts,
             tell: &mut |event| tell(event),
         };
@@ -271,6 +290,8 @@ impl Engine {
             at,
             now,
             suppression: &mut self.suppression,
+            // Ends of what was told, and no more than that.
+            allowance: None,
             counts: &self.counts,
             tell: &mut |event| tell(event),
         };

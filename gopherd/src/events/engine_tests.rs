@@ -66,6 +66,7 @@ struct Driver {
     now: Instant,
     counts: Counts,
     room: usize,
+    events_per_s: Option<u64>,
 }
 
 impl Driver {
@@ -81,7 +82,7 @@ impl Driver {
         }
         let counts = Counts::default();
         let engine = Engine::new("m".into(), TIMEOUT, counts.clone());
-        Self { engine, params, run: 1, now: Instant::now(), counts, room: usize::MAX }
+        Self { engine, params, run: 1, now: Instant::now(), counts, room: usize::MAX, events_per_s: None }
     }
 
     fn set(&mut self, spec: &'static probe_core::ParamSpec, value: i64) {
@@ -94,7 +95,13 @@ impl Driver {
         let mut batch = Batch::new(SystemTime::UNIX_EPOCH);
         fill(&mut batch);
         batch.close = closing.then_some(Close { length: Duration::from_secs(60) });
-        let with = Circumstances { descriptor: &PROBE, run: self.run, params: &self.params, now: self.now };
+        let with = Circumstances {
+            descriptor: &PROBE,
+            run: self.run,
+            params: &self.params,
+            events_per_s: self.events_per_s,
+            now: self.now,
+        };
         let (mut told, room) = (Vec::new(), self.room);
         self.engine.take(with, &batch, &mut |event| {
             if told.len() >= room {
@@ -375,4 +382,19 @@ mod properties {
             }
         }
     }
+}
+
+#[test]
+fn a_budget_of_events_is_kept_and_what_still_holds_is_told_later() {
+    let mut driver = Driver::new();
+    driver.events_per_s = Some(1);
+    let full = |batch: &mut Batch| {
+        for number in 0..15 {
+            Fs { mount: number.to_string().into(), ..fs(90.0) }.host(batch);
+        }
+    };
+    assert_eq!(driver.batch(true, full).len(), 10, "ten seconds' worth");
+    let counts = driver.count();
+    assert_eq!((counts.over_budget, counts.suppressed, counts.conditions), (5, 0, 15));
+    assert_eq!(driver.batch(true, full).len(), 5);
 }

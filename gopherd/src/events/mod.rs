@@ -8,6 +8,7 @@
 //! Owns the decision, the document and the live stream. Leaves what is abnormal to the probes' triggers, what a subject
 //! is called to the pipeline, and where documents go to `delivery`.
 
+mod allowance;
 mod counts;
 mod document;
 mod engine;
@@ -28,6 +29,7 @@ pub use live::{CAPACITY, Entry, Figures, Filter, Follower, Live, MAX_FOLLOWERS, 
 pub use source::is_watchable;
 pub use watch::{QUEUE, Watch};
 
+use crate::budget;
 use crate::config::{Config, DescLanguage};
 use crate::delivery::Accept;
 use crate::manager::Views;
@@ -46,11 +48,13 @@ pub struct Settings {
     pub style: Style,
     /// `event.timeout`.
     pub timeout: Duration,
+    /// How many a feature may tell.
+    pub budgets: budget::Settings,
 }
 
 impl Settings {
     /// As `config` says, on the host `machine`.
-    pub fn of(config: &Config, machine: &str) -> Self {
+    pub fn of(config: &Config, machine: &str, budgets: budget::Settings) -> Self {
         Self {
             style: Style {
                 prefix: config.metric.prefix.clone(),
@@ -60,6 +64,7 @@ impl Settings {
                 recovery: config.event.recovery,
             },
             timeout: config.event.timeout,
+            budgets,
         }
     }
 }
@@ -111,5 +116,6 @@ pub fn start(
     };
     let thread = vital::spawn("events", move || teller.run())?;
     let engine = (machine, settings.timeout, shown.counts.clone());
-    Ok((Watch::new(engine, views, outlet, Arc::clone(&shown.waiting)), thread))
+    let features = (views, settings.budgets);
+    Ok((Watch::new(engine, features, outlet, Arc::clone(&shown.waiting)), thread))
 }

@@ -64,10 +64,14 @@ impl Teller {
         }
         let first = self.accept.accept(&messages);
         self.waiting.fetch_sub(events.len(), Ordering::AcqRel);
-        let mut accepted = BTreeMap::<&'static str, u64>::new();
+        let mut accepted = BTreeMap::<&'static str, (u64, u64)>::new();
         let mut entries = Vec::with_capacity(messages.len());
         for (seq, (message, event)) in (first..).zip(messages.into_iter().zip(&events)) {
-            *accepted.entry(event.feature).or_default() += u64::from(!message.live_only);
+            if !message.live_only {
+                let (events, bytes) = accepted.entry(event.feature).or_default();
+                *events += 1;
+                *bytes += message.document.len() as u64;
+            }
             entries.push(Entry {
                 seq,
                 feature: event.feature,
@@ -79,8 +83,11 @@ impl Teller {
             });
         }
         self.live.publish(entries);
-        for (feature, events) in accepted {
-            self.counts.with(feature, |counts| counts.events += events);
+        for (feature, (events, bytes)) in accepted {
+            self.counts.with(feature, |counts| {
+                counts.events += events;
+                counts.bytes += bytes;
+            });
         }
     }
 }

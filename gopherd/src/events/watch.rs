@@ -4,6 +4,7 @@
 use super::counts::Counts;
 use super::document::About;
 use super::engine::{Circumstances, Engine, Event};
+use crate::budget::Settings;
 use crate::manager::{StateName, Views};
 use crate::store::Labels;
 use probe_core::{Batch, params};
@@ -24,6 +25,7 @@ pub(super) type Item = (Event, About);
 pub struct Watch {
     engine: Engine,
     views: Views,
+    budgets: Settings,
     outlet: Sender<Item>,
     waiting: Arc<AtomicUsize>,
 }
@@ -32,11 +34,11 @@ impl Watch {
     /// Watches the features of `views`.
     pub(super) fn new(
         (machine, timeout, counts): (String, Duration, Counts),
-        views: Views,
+        (views, budgets): (Views, Settings),
         outlet: Sender<Item>,
         waiting: Arc<AtomicUsize>,
     ) -> Self {
-        Self { engine: Engine::new(machine, timeout, counts), views, outlet, waiting }
+        Self { engine: Engine::new(machine, timeout, counts), views, budgets, outlet, waiting }
     }
 
     /// A batch of `feature` is in the store.
@@ -46,8 +48,13 @@ impl Watch {
             return;
         }
         let Some(config) = &view.config else { return };
-        let with =
-            Circumstances { descriptor: view.descriptor, run, params: &config.params, now: Instant::now() };
+        let with = Circumstances {
+            descriptor: view.descriptor,
+            run,
+            params: &config.params,
+            events_per_s: self.budgets.get().limits(config.budget).and_then(|limits| limits.events_per_s),
+            now: Instant::now(),
+        };
         let (outlet, waiting) = (&self.outlet, &self.waiting);
         self.engine.take(with, batch, &mut |event| hand_over(outlet, waiting, event, labels));
     }

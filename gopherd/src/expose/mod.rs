@@ -11,20 +11,20 @@ mod compress;
 mod cumulative;
 pub(crate) mod escape;
 mod flat;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "testing"))]
 mod fuzz;
 mod json;
 pub mod negotiate;
 pub(crate) mod number;
 mod per_period;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "testing"))]
 pub(crate) mod strict;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use compress::Compressor;
 pub use flat::write_flat;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "testing"))]
 pub use fuzz::fuzz_text;
 pub use json::write_document;
 pub use per_period::PeriodRow;

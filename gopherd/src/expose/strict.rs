@@ -31,6 +31,7 @@ impl Parsed {
     }
 
     /// The one sample of this name and these labels.
+    #[cfg(test)]
     pub(crate) fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let mut found = self
             .samples()
@@ -40,6 +41,7 @@ impl Parsed {
         value
     }
 
+    #[cfg(test)]
     pub(crate) fn kind(&self, family: &str) -> Option<&str> {
         self.families.get(family).map(|(kind, _)| kind.as_str())
     }

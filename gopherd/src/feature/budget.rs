@@ -1,5 +1,4 @@
-//! What a feature may cost. Validated and kept; nothing enforces it in this version, which a request that
-//! sets one is told.
+//! What a feature may cost, as its configuration says. Kept here; `crate::budget` sees to it.
 
 /// The budget of one feature.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,6 +3,7 @@
 
 use super::{Context, Edit, FeatureConfig, PidLookup, Plan, Wanted, document, native_document, plan};
 use probe_core::{Descriptor, Env, Probe, ProbeError, ProcKey, ScopeUse, Starting, SubProbe, params};
+use std::collections::HashSet;
 
 /// A probe that ends at once.
 struct Nothing;
@@ -70,6 +71,21 @@ pub fn fuzz_compat(bytes: &[u8]) -> Option<FeatureConfig> {
         plan.and_then(|plan| plan.config).iter().for_each(check_round_trip);
     }
     config
+}
+
+/// `bytes` as the body of an apply: each feature is named once, and each whole configuration holds as [`fuzz_compat`]
+/// says.
+///
+/// # Panics
+/// When that is not so.
+#[doc(hidden)]
+pub fn fuzz_apply(bytes: &[u8]) {
+    let Ok(edits) = Edit::apply(bytes) else { return };
+    let names: HashSet<&str> = edits.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names.len(), edits.len(), "a feature is there twice");
+    for (_, edit) in &edits {
+        planned(edit, None).and_then(|plan| plan.config).iter().for_each(check_round_trip);
+    }
 }
 
 /// The documents of `config`, put through the door that each belongs to, give `config` again in silence.

@@ -12,6 +12,7 @@ mod budget;
 mod compat;
 mod document;
 mod edit;
+#[cfg(any(test, feature = "testing"))]
 mod fuzz;
 pub mod json;
 mod native;
@@ -26,7 +27,8 @@ mod warnings;
 pub use budget::{Budget, Limits};
 pub use document::{document, native as native_document, saved as saved_document};
 pub use edit::{Context, Edit, PidLookup, Plan, plan};
-pub use fuzz::fuzz_compat;
+#[cfg(any(test, feature = "testing"))]
+pub use fuzz::{fuzz_apply, fuzz_compat};
 pub use parts::pod_label_name;
 pub use problem::{Path, Problem, ProblemKind, Step};
 pub use selection::{Mode, ProcId, ProcName, Selection, Selectors};

@@ -9,9 +9,10 @@ use crate::manager::{Change, FeatureView, Item, Origin};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use gopher_api::{ApplyResult, CompatAnswer};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 const DOOR: Door = Door::Compatible;
 
@@ -23,7 +24,7 @@ fn find(parts: &Parts, name: &str) -> Result<Arc<FeatureView>, Refusal> {
 
 /// The configuration in the reference's shape, and the true state.
 #[utoipa::path(get, path = "/{feature}", operation_id = "compatible_get", tag = "compatible",
-    params(("feature" = String, Path, description = "Name of a feature, in any case.")),
+    params(("feature" = String, Path, example = "baseinfo", description = "Name of a feature, in any case.")),
     responses(
         (status = 200, description = "One line; `{}` if it was never configured.", body = Object),
         (status = 404, description = "No such feature.", body = CompatAnswer),
@@ -51,19 +52,30 @@ fn dry_run(request: &HttpRequest) -> Result<bool, Refusal> {
     if !request.query_string().contains("dry_run") {
         return Ok(false);
     }
-    query::parse::<PutQuery>(request).map(|query| query.dry_run)
+    query::parse_at::<PutQuery>(DOOR, request).map(|query| query.dry_run)
+}
+
+/// What a PUT is answered with, as described to clients.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "only its description is used")]
+pub(super) enum PutAnswer {
+    /// To a change.
+    Changed(CompatAnswer),
+    /// To one with `dry_run`.
+    DryRun(ApplyResult),
 }
 
 /// A change, merged over what is configured.
 #[utoipa::path(put, path = "/{feature}", operation_id = "compatible_put", tag = "compatible",
     params(
-        ("feature" = String, Path, description = "Name of a feature, in any case."),
+        ("feature" = String, Path, example = "baseinfo", description = "Name of a feature, in any case."),
         ("dry_run" = Option<bool>, Query, description = "Check everything, change nothing; answered as `apply_probes` answers."),
     ),
     request_body(description = "`json=` and a JSON object; or the object alone, as `application/json`.",
         content((String = "application/x-www-form-urlencoded"), (Object = "application/json"))),
     responses(
-        (status = 200, description = "It takes effect.", body = CompatAnswer),
+        (status = 200, description = "It takes effect, or would.", body = PutAnswer),
         (status = 400, description = "Refused, nothing changed.", body = CompatAnswer),
         (status = 404, description = "No such feature.", body = CompatAnswer),
         (status = 408, description = "The body did not arrive in time.", body = CompatAnswer),
@@ -90,9 +102,12 @@ pub(super) async fn put(
         return Err(Refusal::new(DOOR, StatusCode::GATEWAY_TIMEOUT, UNFINISHED));
     }
     if dry_run {
-        let applied = changed
-            .into_iter()
-            .map(|changed| (changed.feature.to_owned(), document::applied(changed, &view, dry_run)));
+        let applied = changed.into_iter().map(|changed| {
+            (
+                changed.feature.to_owned(),
+                document::applied(changed, &view, dry_run, parts.metrics.cost(view.descriptor.name)),
+            )
+        });
         let generation = *parts.manager.changes().borrow();
         let result = ApplyResult { dry_run, generation, probes: applied.collect() };
         return Ok(answer::json(StatusCode::OK, &result));

@@ -1,16 +1,17 @@
 //! A feature's picture as the native documents. Pure: from the manager's view and the numbers that others know.
 
 use super::parts::Parts;
+use crate::budget::{Figures, Step, Taken};
+use crate::cost::FeatureCost;
 use crate::feature::{FeatureConfig, Wanted, native_document};
 use crate::manager::{Changed, FeatureView, StateName, SubProbeView};
 use gopher_api::{
-    Applied, Cost, ParamDocument, ParamType, ProbeConfig, ProbeDocument, ProbeItem, ProbeState,
-    ScopeDocument, Status, SubProbeItem, SubProbeState, SubProbeStatus, TableDocument, Targets,
-    TriggerDocument,
+    Applied, BudgetLimits, BudgetMeasured, BudgetStatus, BudgetStep, Cost, ParamDocument, ParamType,
+    ProbeConfig, ProbeDocument, ProbeItem, ProbeState, ScopeDocument, Status, SubProbeCost, SubProbeItem,
+    SubProbeState, SubProbeStatus, TableDocument, Targets, TriggerDocument,
 };
 use probe_core::params::TextRule;
 use probe_core::{Column, ParamKind, ParamSpec, ScopeUse, SubProbe, Table, Trigger};
-use probe_kit::bpf::meter::OwnerCost;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
@@ -21,7 +22,8 @@ pub(super) struct Beside {
     pub(super) targets: Targets,
     pub(super) series: u64,
     pub(super) lost: BTreeMap<String, u64>,
-    pub(super) bpf: Option<OwnerCost>,
+    pub(super) budget: Option<Figures>,
+    pub(super) cost: Option<FeatureCost>,
 }
 
 impl Beside {
@@ -31,7 +33,8 @@ impl Beside {
             targets: parts.targets.counts(feature),
             series: parts.metrics.series(feature),
             lost: parts.metrics.lost(feature),
-            bpf: parts.metrics.bpf(feature),
+            budget: parts.metrics.budget(feature),
+            cost: parts.metrics.cost(feature),
         }
     }
 }
@@ -59,18 +62,57 @@ pub(super) fn status(view: &FeatureView, beside: Beside) -> Status {
         state: if sub.running { SubProbeState::Running } else { SubProbeState::Unsupported },
         missing: sub.missing.clone(),
     });
+    let restrained = view.restraint.steps().iter().filter_map(|taken| match taken.step {
+        Step::Without(name) => Some(SubProbeStatus {
+            name: name.to_owned(),
+            state: SubProbeState::Restrained,
+            missing: vec![format!("switched off by its budget: {}", taken.reason)],
+        }),
+        Step::Period(_) | Step::Stop => None,
+    });
     Status {
         state: state(view.state),
         since: rfc3339(view.since),
         error: view.error.clone(),
         attempts: (view.attempts > 0).then_some(view.attempts),
         retry_at: view.retry_at.map(rfc3339),
-        sub_probes: sub_probes.collect(),
+        sub_probes: sub_probes.chain(restrained).collect(),
         targets: beside.targets,
         samples: view.gauges.samples.load(Ordering::Relaxed),
         lost: lost(view, beside.lost),
         series: beside.series,
-        cost: cost(view, beside.bpf),
+        cost: cost(view, beside.cost.unwrap_or_default()),
+        budget: budget(view, beside.budget),
+    }
+}
+
+/// What is limited, and what follows from it; `None` where neither is.
+fn budget(view: &FeatureView, figures: Option<Figures>) -> Option<BudgetStatus> {
+    let limits = figures.map(|figures| figures.limits).unwrap_or_default();
+    let status = BudgetStatus {
+        limit: BudgetLimits {
+            cpu: limits.cpu,
+            memory_bytes: limits.memory_bytes,
+            series: limits.series,
+            events_per_s: limits.events_per_s,
+        },
+        measured: figures.map(|figures| BudgetMeasured {
+            cpu: figures.cpu,
+            memory_bytes: figures.memory_bytes,
+            series: figures.series,
+            events_per_s: figures.events_per_s,
+        }),
+        steps: view.restraint.steps().iter().map(budget_step).collect(),
+    };
+    (status.limit != BudgetLimits::default() || !status.steps.is_empty()).then_some(status)
+}
+
+fn budget_step(taken: &Taken) -> BudgetStep {
+    BudgetStep {
+        step: taken.step.name().to_owned(),
+        what: taken.step.to_string(),
+        reason: taken.reason.clone(),
+        since: rfc3339(taken.since),
     }
 }
 
@@ -80,15 +122,30 @@ fn lost(view: &FeatureView, mut later: BTreeMap<String, u64>) -> BTreeMap<String
     later
 }
 
-fn cost(view: &FeatureView, bpf: Option<OwnerCost>) -> Cost {
-    let run_time = bpf.and_then(|bpf| bpf.run_time_per_s);
+fn cost(view: &FeatureView, sampled: FeatureCost) -> Cost {
+    let sub_probes = sampled.sub_probes.iter().map(|sub| SubProbeCost {
+        name: sub.name.to_owned(),
+        cpu_ns_per_s: sub.cpu.map(ns_per_s),
+        bpf_ns_per_s: sub.bpf.map(ns_per_s),
+        series: sub.series,
+    });
     Cost {
         cpu_ns: Some(view.gauges.cpu_ns.load(Ordering::Relaxed)),
+        cpu_ns_per_s: sampled.cpu.map(ns_per_s),
         memory_bytes: Some(view.gauges.memory_bytes.load(Ordering::Relaxed)),
-        bpf_ns_per_s: run_time.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
-        map_bytes: bpf.map(|bpf| bpf.map_bytes),
-        ..Cost::default()
+        bpf_ns_per_s: sampled.bpf.map(ns_per_s),
+        map_bytes: Some(sampled.map_bytes).filter(|bytes| *bytes > 0),
+        samples_per_s: sampled.samples_per_s,
+        events_per_s: sampled.events_per_s,
+        event_bytes_per_s: sampled.event_bytes_per_s,
+        sub_probes: sub_probes.collect(),
     }
+}
+
+/// Of cores.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates, and is not negative
+fn ns_per_s(cores: f64) -> u64 {
+    (cores * 1e9).round() as u64
 }
 
 /// The probe document. A feature that was never configured shows what an empty PUT would make of it.
@@ -111,13 +168,23 @@ fn config(view: &FeatureView) -> ProbeConfig {
     })
 }
 
-/// What became of a change, or would have; `now` is the feature as it is.
-pub(super) fn applied(changed: Changed, now: &FeatureView, dry_run: bool) -> Applied {
+/// What became of a change, or would have; `now` is the feature as it is, and `sampled` what it costs while it runs.
+pub(super) fn applied(
+    changed: Changed,
+    now: &FeatureView,
+    dry_run: bool,
+    sampled: Option<FeatureCost>,
+) -> Applied {
+    let stays = dry_run && changed.view.config.as_ref().is_some_and(|config| config.state == Wanted::Running);
+    let running = sampled
+        .filter(|_| stays && matches!(now.state, StateName::Running | StateName::Degraded))
+        .map(|sampled| cost(now, sampled));
+    let rehearsed = changed.map_bytes.filter(|bytes| *bytes > 0);
     Applied {
         generation: changed.generation,
         state: state(now.state),
         warnings: changed.warnings,
-        expected_cost: None,
+        expected_cost: running.or_else(|| Some(Cost { map_bytes: Some(rehearsed?), ..Cost::default() })),
         config: dry_run.then(|| config(&changed.view)),
     }
 }
@@ -144,7 +211,7 @@ pub(super) fn item(view: &FeatureView, beside: Beside) -> ProbeItem {
         series: beside.series,
         samples: view.gauges.samples.load(Ordering::Relaxed),
         lost: lost(view, beside.lost),
-        cost: cost(view, beside.bpf),
+        cost: cost(view, beside.cost.unwrap_or_default()),
     }
 }
 

@@ -34,6 +34,8 @@ mod compat;
 mod connection;
 mod document;
 mod error;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fuzz;
 mod guard;
 mod health;
 mod listen;

@@ -3,13 +3,13 @@
 
 use super::sending::Sending;
 use crate::access::Access;
+use crate::cost::FeatureCost;
 use crate::events::Live;
 use crate::manager::Handle;
 use crate::readiness::Readiness;
 use actix_web::web::Bytes;
 use gopher_api::TargetPage;
 use probe_core::Env;
-use probe_kit::bpf::meter::OwnerCost;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -47,8 +47,10 @@ pub trait Metrics: Send + Sync {
     fn series(&self, feature: &str) -> u64;
     /// What the feature lost after its probe's queue, and what its probe could not read, by stage and reason.
     fn lost(&self, feature: &str) -> BTreeMap<String, u64>;
-    /// What the feature's BPF programs and maps cost; `None` if it has none.
-    fn bpf(&self, feature: &str) -> Option<OwnerCost>;
+    /// What the feature used of its budget at the last look; `None` while it does not run or has no budget.
+    fn budget(&self, feature: &str) -> Option<crate::budget::Figures>;
+    /// What the feature costs; `None` before it was sampled.
+    fn cost(&self, feature: &str) -> Option<FeatureCost>;
     /// What the daemon as a whole costs and loses.
     fn daemon(&self) -> gopher_api::DaemonStatus;
 }

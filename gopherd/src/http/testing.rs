@@ -2,6 +2,7 @@
 //! stand-ins for the parts beside it that only answer what a test put into them.
 
 use super::{ENCODERS, Exposition, Metrics, Parts, SaveError, Saver, Spooled, Targets, View};
+use crate::cost::{FeatureCost, SubProbeCost};
 use crate::feature::{PidLookup, Selection};
 use crate::manager::{Limits, World, manager};
 use crate::readiness::Readiness;
@@ -11,7 +12,6 @@ use probe_core::{
     Batch, Descriptor, Env, Order, Outcome, ParamSpec, Poll, Polled, Probe, ProbeError, ProcKey, Resolved,
     ScopeUse, Starting, SubProbe, Tick, Wake, params,
 };
-use probe_kit::bpf::meter::OwnerCost;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -118,6 +118,7 @@ impl World for NoWorld {
     fn labels(&self, _: &'static str, _: &[(String, String)], _: &[String]) {}
     fn switch_off(&self, _: &'static str, _: Vec<&'static str>) {}
     fn close(&self, _: &'static str) {}
+    fn allow(&self, _: &'static str, _: Option<u64>) {}
 }
 
 struct Beside {
@@ -145,8 +146,20 @@ impl Metrics for Beside {
         BTreeMap::from([("probe/late_tick".to_owned(), 3)])
     }
 
-    fn bpf(&self, _: &str) -> Option<OwnerCost> {
-        Some(OwnerCost { run_time_per_s: Some(Duration::from_micros(3)), map_bytes: 4096 })
+    fn budget(&self, _: &str) -> Option<crate::budget::Figures> {
+        None
+    }
+
+    fn cost(&self, _: &str) -> Option<FeatureCost> {
+        let sub = SubProbeCost { name: "cpu", cpu: Some(5e-6), bpf: None, series: 4 };
+        Some(FeatureCost {
+            cpu: Some(7e-6),
+            bpf: Some(3e-6),
+            map_bytes: 4096,
+            samples_per_s: Some(1.5),
+            sub_probes: vec![sub],
+            ..FeatureCost::default()
+        })
     }
 
     fn daemon(&self) -> DaemonStatus {

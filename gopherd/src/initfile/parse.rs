@@ -11,7 +11,7 @@ pub const MAX_SIZE: usize = 16 << 20;
 /// Longest feature name in bytes; real ones are a third of it.
 const MAX_FEATURE: usize = 64;
 /// UTF-8's byte order mark, which editors on other systems put in front.
-const BOM: &[u8] = b"\xef\xbb\xbf";
+pub(super) const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// The configuration of one feature.
 #[derive(Clone, Debug, PartialEq, Eq)]

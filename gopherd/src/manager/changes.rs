@@ -5,8 +5,8 @@ use super::core::{Core, Entry};
 use super::operation::{Answer, Await, Before, Change, Changed, Fault, InProgress, Origin, Part, Waiting};
 use super::state::State;
 use super::stopping;
-use super::view::FeatureView;
 use crate::access::audit;
+use crate::budget::Restraint;
 use crate::feature::{
     Context, FeatureConfig, Path, Plan, Problem, ProblemKind, Wanted, native_document, plan,
 };
@@ -86,14 +86,7 @@ impl Core {
             return;
         }
         if change.dry_run {
-            let changed = plans.into_iter().map(|(index, plan)| Changed {
-                feature: self.entries[index].descriptor.name,
-                generation: self.entries[index].view.generation,
-                view: Arc::new(FeatureView { config: plan.config, ..self.entries[index].view.clone() }),
-                warnings: plan.warnings,
-                unfinished: false,
-            });
-            let _ = reply.send(Ok(changed.collect()));
+            self.rehearse(plans, reply);
             return;
         }
         self.last_id += 1;
@@ -132,20 +125,22 @@ impl Core {
         let before = Before {
             config: entry.config.take(),
             generation: entry.view.generation,
+            // Whoever changes a feature has seen what it costs: it gets another chance.
+            restraint: std::mem::take(&mut entry.restraint),
             wanted: !matches!(phase, Phase::Stopped | Phase::Stopping { restart: false }),
             healthy: matches!(phase, Phase::Starting | Phase::Running),
         };
-        let sub_probes = |config: &Option<FeatureConfig>| {
+        let active = |config: &Option<FeatureConfig>| {
             config.as_ref().map(|config| config.active_sub_probes(entry.descriptor)).unwrap_or_default()
         };
-        let sub_probes_differ = sub_probes(&before.config) != sub_probes(&plan.config);
+        let sub_probes_differ = entry.order.sub_probes != active(&plan.config);
         let buildable = entry.descriptor.build.is_some();
         entry.config = plan.config;
         if entry.config != before.config {
             entry.view.generation += 1;
         }
         let wanted = buildable && entry.config.as_ref().is_some_and(|config| config.state == Wanted::Running);
-        let changed = entry.config != before.config;
+        let changed = entry.config != before.config || before.restraint != Restraint::default();
         let event = match (wanted, before.wanted) {
             // Whoever says "running" to a failed probe wants it tried now.
             (true, true) if phase == Phase::Failed => Some(Event::Start),
@@ -195,6 +190,7 @@ impl Core {
         entry.busy = None;
         entry.config = part.before.config;
         entry.view.generation = part.before.generation;
+        entry.restraint = part.before.restraint;
         let phase = entry.state.phase();
         // What has begun to end is not started again.
         let wanted = part.before.wanted && self.shutdown.is_none();
@@ -237,6 +233,7 @@ impl Core {
                 generation: entry.view.generation,
                 view: Arc::new(entry.view.clone()),
                 warnings: part.warnings,
+                map_bytes: None,
                 unfinished: overdue && part.awaits != Await::Nothing,
             });
         }
@@ -261,7 +258,7 @@ pub(super) fn refuse(waiting: Waiting, problem: &Problem, entries: &[Entry]) {
     let _ = waiting.reply.send(Err(faults));
 }
 
-fn start_problem(error: &ProbeError) -> Problem {
+pub(super) fn start_problem(error: &ProbeError) -> Problem {
     let kind = match error {
         ProbeError::Unsupported { missing } => ProblemKind::Unsupported(missing.clone()),
         ProbeError::Failed { .. } | ProbeError::Panicked(_) => ProblemKind::Failed,

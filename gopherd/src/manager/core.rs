@@ -3,11 +3,13 @@
 use super::admit::{Action, Event, Phase, Stale, admit};
 use super::changes::refuse;
 use super::operation::{Await, InProgress, Waiting};
+use super::rehearse::Rehearsal;
 use super::spawn::{FromThread, Ground, ThreadEvent, spawn};
 use super::state::State;
 use super::view::{FeatureView, Views};
 use super::{Limits, Request, World, backoff, stopping};
-use crate::feature::FeatureConfig;
+use crate::budget::Restraint;
+use crate::feature::{Budget, FeatureConfig};
 use probe_core::{Descriptor, Env, Order, Outcome, ProbeError, Resolved};
 use probe_kit::link::{Delivery, Gauges};
 use std::collections::{HashMap, VecDeque};
@@ -21,6 +23,8 @@ pub(super) struct Entry {
     pub(super) descriptor: &'static Descriptor,
     pub(super) config: Option<FeatureConfig>,
     pub(super) state: State,
+    /// What its budget takes away of the configuration.
+    pub(super) restraint: Restraint,
     /// The change in progress that this feature is part of.
     pub(super) busy: Option<u64>,
     /// What it was last told, so that a new scope alone can be sent.
@@ -45,6 +49,8 @@ pub(super) struct Core {
     pub(super) views: Views,
     pub(super) changes: watch::Sender<u64>,
     pub(super) in_progress: HashMap<u64, InProgress>,
+    /// Dry runs that are not answered, by the number in `busy` of their features.
+    pub(super) rehearsals: HashMap<u64, Rehearsal>,
     pub(super) waiting: VecDeque<Waiting>,
     pub(super) shutdown: Option<Shutdown>,
     pub(super) last_id: u64,
@@ -67,6 +73,7 @@ impl Core {
                     descriptor,
                     config: None,
                     state: State::Stopped,
+                    restraint: Restraint::default(),
                     busy: None,
                     order: Order::default(),
                     told: 0,
@@ -86,6 +93,7 @@ impl Core {
             views: views.clone(),
             changes,
             in_progress: HashMap::new(),
+            rehearsals: HashMap::new(),
             waiting: VecDeque::new(),
             shutdown: None,
             last_id: 0,
@@ -124,7 +132,8 @@ impl Core {
             _ => None,
         });
         let deadlines = self.in_progress.values().map(|change| change.deadline);
-        retries.chain(deadlines).chain(self.shutdown.as_ref().map(|s| s.deadline)).min()
+        let rehearsals = self.rehearsals.values().map(|rehearsal| rehearsal.deadline);
+        retries.chain(deadlines).chain(rehearsals).chain(self.shutdown.as_ref().map(|s| s.deadline)).min()
     }
 
     fn on_request(&mut self, request: Request) {
@@ -135,6 +144,7 @@ impl Core {
                     self.rescope(index, resolved);
                 }
             }
+            Request::Restrain(asked) => self.restrain(asked),
             Request::Shutdown(within, reply) => {
                 self.shutdown = Some(Shutdown { deadline: Instant::now() + within, reply });
                 for waiting in std::mem::take(&mut self.waiting) {
@@ -214,16 +224,11 @@ impl Core {
     fn order(&self, index: usize) -> Order {
         let entry = &self.entries[index];
         let Some(config) = &entry.config else { return Order::default() };
-        let sub_probes = config.active_sub_probes(entry.descriptor);
+        let (sub_probes, params) = (entry.active(config), entry.params(config));
         let unset = config.selection.is_unset();
         let wanted = entry.descriptor.wants_containers(&sub_probes, &config.params, unset);
         let resolved = self.world.watch(entry.descriptor.name, &config.selection, wanted);
-        Order {
-            sub_probes,
-            scope: resolved.scope,
-            containers: resolved.containers,
-            params: Arc::new(config.params.clone()),
-        }
+        Order { sub_probes, scope: resolved.scope, containers: resolved.containers, params: Arc::new(params) }
     }
 
     fn spawn(&mut self, index: usize, retry: bool) {
@@ -241,7 +246,7 @@ impl Core {
         entry.view.restarts += u64::from(retry);
         let name = entry.descriptor.name;
         self.world.open(name, id);
-        self.tell_labels(index);
+        self.tell_rules(index);
         let entry = &mut self.entries[index];
         self.world.switch_off(name, switched_off(entry.descriptor, &order));
         match spawn(&self.ground, entry.descriptor, index, id, order, &entry.gauges) {
@@ -257,7 +262,7 @@ impl Core {
         let order = self.order(index);
         let entry = &mut self.entries[index];
         entry.order = order.clone();
-        self.tell_labels(index);
+        self.tell_rules(index);
         let entry = &mut self.entries[index];
         self.world.switch_off(entry.descriptor.name, switched_off(entry.descriptor, &order));
         if let Some(run) = entry.state.run() {
@@ -265,13 +270,18 @@ impl Core {
         }
     }
 
-    fn tell_labels(&self, index: usize) {
+    fn tell_rules(&self, index: usize) {
         let entry = &self.entries[index];
         let (custom, pod) = match &entry.config {
             Some(config) => (&config.custom_labels[..], &config.pod_labels[..]),
             None => (&[][..], &[][..]),
         };
         self.world.labels(entry.descriptor.name, custom, pod);
+        let series = match entry.config.as_ref().map(|config| config.budget) {
+            Some(Budget::Limits(limits)) => limits.series,
+            Some(Budget::Off) | None => None,
+        };
+        self.world.allow(entry.descriptor.name, series);
     }
 
     fn rescope(&mut self, index: usize, resolved: Resolved) {
@@ -285,10 +295,10 @@ impl Core {
 
     fn on_thread(&mut self, event: ThreadEvent) {
         let ThreadEvent { feature: index, run, said } = event;
-        if self.entries[index].state.run().is_none_or(|current| current.id != run) {
-            return;
-        }
+        let stale = self.entries[index].state.run().is_none_or(|current| current.id != run);
         match said {
+            FromThread::Rehearsed(result) => return self.rehearsed(run, index, result),
+            FromThread::Report(..) | FromThread::Exited(_) if stale => return,
             FromThread::Report(outcome, number) => self.on_report(index, outcome, number),
             FromThread::Exited(result) => self.on_exit(index, result),
         }
@@ -376,6 +386,10 @@ impl Core {
         for id in overdue {
             self.answer(id, true);
         }
+        let overdue = self.rehearsals.iter().filter(|(_, rehearsal)| rehearsal.deadline <= now);
+        for id in overdue.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.rehearsal_overdue(id);
+        }
     }
 
     /// Whether a shutdown was asked for and is over: every thread has ended, or the deadline has come.
@@ -384,8 +398,11 @@ impl Core {
         let alive: Vec<&'static str> = self
             .entries
             .iter()
-            .filter(|entry| entry.state.run().is_some())
-            .map(|entry| entry.descriptor.name)
+            .enumerate()
+            .filter(|(index, entry)| {
+                entry.state.run().is_some() || self.rehearsals.values().any(|r| r.holds(*index))
+            })
+            .map(|(_, entry)| entry.descriptor.name)
             .collect();
         if !alive.is_empty() && now < shutdown.deadline {
             return false;
@@ -399,6 +416,7 @@ impl Core {
     pub(super) fn publish(&mut self, index: usize) {
         let entry = &mut self.entries[index];
         entry.view.config.clone_from(&entry.config);
+        entry.view.restraint.clone_from(&entry.restraint);
         entry.view.take_state(&entry.state);
         self.views.publish(index, entry.view.clone());
     }

@@ -10,11 +10,14 @@ pub(crate) mod backoff;
 mod changes;
 mod core;
 mod operation;
+mod rehearse;
+mod restrain;
 mod spawn;
 mod state;
 mod view;
 
 pub use operation::{Answer, Change, Changed, Fault, Item, Origin};
+pub use restrain::Restrain;
 pub use view::{FeatureView, StateName, SubProbeView, Views};
 
 use crate::feature::{PidLookup, Problem, ProblemKind, Selection};
@@ -39,6 +42,8 @@ pub trait World: PidLookup + Send {
     fn switch_off(&self, feature: &'static str, sub_probes: Vec<&'static str>);
     /// The run has ended: its series go, and what still comes of it is ignored.
     fn close(&self, feature: &'static str);
+    /// The feature may have so many series from now on; `None` is as many as the daemon's settings say.
+    fn allow(&self, feature: &'static str, series: Option<u64>);
 }
 
 /// Limits of the manager.
@@ -61,6 +66,7 @@ impl Default for Limits {
 enum Request {
     Change(Change, oneshot::Sender<Answer>),
     Rescope(&'static str, Resolved),
+    Restrain(Restrain),
     Shutdown(Duration, oneshot::Sender<Vec<&'static str>>),
 }
 
@@ -99,6 +105,12 @@ impl Handle {
     pub fn rescope(&self, feature: &'static str, resolved: Resolved) {
         // When the manager has ended there is no probe left to tell.
         let _ = self.requests.blocking_send(Request::Rescope(feature, resolved));
+    }
+
+    /// A feature is over its budget, or has room again. Not answered: its view shows whether the step was taken.
+    pub async fn restrain(&self, restrain: Restrain) {
+        // When the manager has ended there is no probe left to restrain.
+        let _ = self.requests.send(Request::Restrain(restrain)).await;
     }
 
     /// Stops every probe, within `deadline`; the names of those that did not end in time.

@@ -2,6 +2,7 @@
 
 use super::view::FeatureView;
 use crate::access::audit::Actor;
+use crate::budget::Restraint;
 use crate::feature::{Edit, FeatureConfig, Problem};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -53,6 +54,8 @@ pub struct Changed {
     pub view: Arc<FeatureView>,
     /// What was ignored, or does not run.
     pub warnings: Vec<String>,
+    /// After a dry run that would start it: the memory of its maps, which were made and unmade.
+    pub map_bytes: Option<u64>,
     /// The start or stop had not ended when the deadline came; it goes on.
     pub unfinished: bool,
 }
@@ -94,6 +97,7 @@ pub(super) enum Await {
 pub(super) struct Before {
     pub(super) config: Option<FeatureConfig>,
     pub(super) generation: u64,
+    pub(super) restraint: Restraint,
     pub(super) wanted: bool,
     pub(super) healthy: bool,
 }

@@ -11,7 +11,7 @@ use probe_core::{
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
 use proptest::{prop_assert, prop_assert_eq};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
 /// What a fake probe does is said by its `drops_thr`.
@@ -52,6 +52,22 @@ impl Poll for PanicsLater {
     }
 }
 
+/// Is not attached before the test lets it go.
+struct Hangs;
+
+static LET_GO: Barrier = Barrier::new(2);
+
+impl Poll for Hangs {
+    fn apply(&mut self, order: &Order) -> Result<Outcome, ProbeError> {
+        LET_GO.wait();
+        Ok(Outcome::all(&order.sub_probes))
+    }
+
+    fn poll(&mut self, _: Tick, _: &mut Batch) -> Result<(), ProbeError> {
+        Ok(())
+    }
+}
+
 const fn sub(name: &'static str, default: bool) -> SubProbe {
     SubProbe { default, ..SubProbe::new(name, "A part.") }
 }
@@ -77,6 +93,7 @@ const fn fake(name: &'static str, build: Option<probe_core::Build>) -> Descripto
 static A: Descriptor = fake("a", Some(|_| Box::new(Polled(Fake))));
 static B: Descriptor = fake("b", Some(|_| Box::new(Polled(Fake))));
 static LATER: Descriptor = fake("later", Some(|_| Box::new(Polled(PanicsLater))));
+static HANGS: Descriptor = fake("hangs", Some(|_| Box::new(Polled(Hangs))));
 static PLANNED: Descriptor = fake("planned", None);
 
 /// Notes what the manager asks for.
@@ -111,21 +128,25 @@ impl World for Notes {
     }
     fn labels(&self, _: &'static str, _: &[(String, String)], _: &[String]) {}
     fn switch_off(&self, _: &'static str, _: Vec<&'static str>) {}
+    fn allow(&self, _: &'static str, _: Option<u64>) {}
     fn close(&self, feature: &'static str) {
         self.note(feature, "close");
     }
 }
 
 fn start_manager() -> (Handle, Notes) {
+    start_manager_with(Limits::default())
+}
+
+fn start_manager_with(limits: Limits) -> (Handle, Notes) {
     let notes = Notes::default();
     let (outlet, deliveries) = std::sync::mpsc::sync_channel(64);
     std::thread::Builder::new()
         .name("drain".into())
         .spawn(move || while deliveries.recv().is_ok() {})
         .expect("a thread");
-    let features: &[&'static Descriptor] = &[&A, &B, &LATER, &PLANNED];
-    let (handle, task) =
-        manager(features, Env::default(), outlet, Box::new(notes.clone()), Limits::default());
+    let features: &[&'static Descriptor] = &[&A, &B, &LATER, &HANGS, &PLANNED];
+    let (handle, task) = manager(features, Env::default(), outlet, Box::new(notes.clone()), limits);
     tokio::spawn(task);
     (handle, notes)
 }
@@ -242,6 +263,60 @@ async fn a_dry_run_finds_the_faults_and_changes_nothing() {
     change.dry_run = true;
     handle.change(change).await.expect("it would be accepted");
     assert_eq!(state(&handle, "a"), StateName::Stopped);
+}
+
+async fn dry(handle: &Handle, items: &[(&'static str, &str)]) -> Answer {
+    let mut change = request(items);
+    change.dry_run = true;
+    handle.change(change).await
+}
+
+#[tokio::test]
+async fn a_dry_run_rehearses_what_it_would_start_and_lets_go_of_it() {
+    let (handle, notes) = start_manager();
+    let with = |drops: i64| format!(r#"{{"params":{{"drops_thr":{drops}}},"state":"running"}}"#);
+    for (drops, words) in [(FAIL_AT_START, "no luck"), (PANIC_AT_START, "told to")] {
+        let items = [("a", &*with(drops)), ("b", r#"{"state":"running"}"#)];
+        let faults = dry(&handle, &items).await.expect_err("a cannot start");
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert_eq!(faults[0].feature, "a");
+        assert!(faults[0].problem.message.contains(words), "{faults:?}");
+        assert_eq!((state(&handle, "a"), state(&handle, "b")), (StateName::Stopped, StateName::Stopped));
+    }
+    // One of two sub-probes runs.
+    let changed = dry(&handle, &[("a", &*with(NEEDS_BTF))]).await.expect("a part of it runs");
+    assert_eq!(changed[0].warnings, ["first: kernel BTF"]);
+    let broken = r#"{"cmd":{"probe":["broken"]},"state":"running"}"#;
+    let faults = dry(&handle, &[("a", broken)]).await.expect_err("nothing of it runs");
+    assert!(matches!(faults[0].problem.kind, ProblemKind::Unsupported(_)), "{faults:?}");
+    assert_eq!(notes.of("a"), Vec::<&str>::new(), "nothing of it reached the rest of the daemon");
+
+    // What is not started is not rehearsed.
+    put(&handle, "a", r#"{"state":"running"}"#).await.expect("running");
+    for config in [r#"{"params":{"drops_thr":11}}"#, r#"{"params":{"drops_thr":11},"state":"stopped"}"#] {
+        dry(&handle, &[("a", config)]).await.expect("nothing is started");
+    }
+}
+
+#[tokio::test]
+async fn a_change_waits_for_the_rehearsal_of_its_feature() {
+    let (handle, _) = start_manager();
+    let running = r#"{"state":"running"}"#;
+    let (both, one) = ([("a", running), ("b", running)], [("a", running)]);
+    let (first, second, third) =
+        tokio::join!(dry(&handle, &both), put(&handle, "a", running), dry(&handle, &one));
+    assert!(first.is_ok() && second.is_ok() && third.is_ok(), "{first:?} {second:?} {third:?}");
+    assert_eq!((state(&handle, "a"), state(&handle, "b")), (StateName::Running, StateName::Stopped));
+}
+
+#[tokio::test]
+async fn a_rehearsal_that_does_not_end_is_answered_at_the_deadline_and_holds_nobody_up() {
+    let limits = Limits { start_deadline: Duration::from_millis(1), ..Limits::default() };
+    let (handle, _) = start_manager_with(limits);
+    let faults = dry(&handle, &[("hangs", r#"{"state":"running"}"#)]).await.expect_err("it hangs");
+    assert_eq!(faults[0].problem.kind, ProblemKind::Unavailable, "{faults:?}");
+    put(&handle, "hangs", r#"{"params":{"report_period":7}}"#).await.expect("nobody holds it");
+    LET_GO.wait();
 }
 
 #[tokio::test]
@@ -406,3 +481,6 @@ proptest! {
         })?;
     }
 }
+
+#[path = "restrain_tests.rs"]
+mod restrain;

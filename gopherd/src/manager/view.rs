@@ -2,10 +2,12 @@
 //! that a reader never waits for it.
 
 use super::state::State;
+use crate::budget::Restraint;
 use crate::feature::FeatureConfig;
 use arc_swap::ArcSwap;
 use probe_core::Descriptor;
 use probe_kit::link::Gauges;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -54,6 +56,10 @@ impl StateName {
     }
 }
 
+/// What to do about a feature that its budget has stopped.
+const WAY_OUT: &str =
+    "narrow its scope, raise its budget or set it to \"off\": the next change starts it again";
+
 /// One sub-probe that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubProbeView {
@@ -88,7 +94,11 @@ pub struct FeatureView {
     pub retry_at: Option<SystemTime>,
     /// Restarts after a failure, since the daemon started.
     pub restarts: u64,
-    /// The sub-probes that were asked for.
+    /// What its budget takes away of its configuration now.
+    pub restraint: Restraint,
+    /// Steps that its budget took, by name, since the daemon started.
+    pub budget_steps: BTreeMap<&'static str, u64>,
+    /// The sub-probes that were asked for and that its budget leaves on.
     pub sub_probes: Vec<SubProbeView>,
     /// What the probe costs and loses.
     pub gauges: Arc<Gauges>,
@@ -107,6 +117,8 @@ impl FeatureView {
             attempts: 0,
             retry_at: None,
             restarts: 0,
+            restraint: Restraint::default(),
+            budget_steps: BTreeMap::new(),
             sub_probes: Vec::new(),
             gauges,
         }
@@ -119,7 +131,13 @@ impl FeatureView {
         self.sub_probes.clear();
         self.state = match state {
             _ if self.descriptor.build.is_none() => StateName::Unavailable,
-            State::Stopped => StateName::Stopped,
+            State::Stopped => match self.restraint.stopped() {
+                Some(taken) => {
+                    self.error = Some(format!("stopped by its budget: {}; {WAY_OUT}", taken.reason));
+                    StateName::Failed
+                }
+                None => StateName::Stopped,
+            },
             State::Starting { .. } => StateName::Starting,
             State::Running { outcome, .. } => {
                 self.sub_probes = outcome
@@ -132,7 +150,8 @@ impl FeatureView {
                         blind: sub.blind.clone(),
                     })
                     .collect();
-                if outcome.degraded() { StateName::Degraded } else { StateName::Running }
+                let whole = !outcome.degraded() && self.restraint.steps().is_empty();
+                if whole { StateName::Running } else { StateName::Degraded }
             }
             State::Failed { error, attempts, retry_at } => {
                 self.error = Some(error.to_string());
@@ -169,11 +188,14 @@ impl Views {
         self.all().find(|view| view.descriptor.name == feature)
     }
 
-    /// What of the features does not work though it is on and runs, as `feature` and sentence.
+    /// What of the features does not work though it is on, runs or was stopped by its budget, as `feature` and
+    /// sentence.
     pub fn problems(&self) -> impl Iterator<Item = (&'static str, String)> + '_ {
         self.all().flat_map(|view| {
             let blind = view.sub_probes.iter().filter_map(|sub| Some((sub.name, sub.blind.as_ref()?)));
-            blind.map(|(name, why)| (view.descriptor.name, format!("{name}: {why}"))).collect::<Vec<_>>()
+            let blind = blind.map(|(name, why)| format!("{name}: {why}"));
+            let stopped = view.error.clone().filter(|_| view.restraint.stopped().is_some());
+            blind.chain(stopped).map(|problem| (view.descriptor.name, problem)).collect::<Vec<_>>()
         })
     }
 

@@ -45,6 +45,17 @@ pub(super) fn main_class(arguments: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// What holds of any arguments: a main class is one of them.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn any_bytes(bytes: &[u8]) {
+    if let Some(class) = main_class(bytes).filter(|_| is_java(bytes)) {
+        assert!(
+            !class.contains(&0)
+                && bytes.windows(class.len().max(1)).any(|window| class.is_empty() || window == class)
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,4 +8,6 @@ mod java;
 mod process;
 
 pub(crate) use container::{PodLabel, container_labels, pod_path};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use java::any_bytes as any_arguments;
 pub use process::{MetaCache, ProcessLabels};

@@ -1,16 +1,16 @@
 //! Labels of processes, read from /proc when first asked for, kept for as long as they are asked for.
 //!
 //! What is older than [`FRESH`] is read again at its next use, because a process may take another name. A
-//! process that has ended keeps its labels: its last report comes after its end. What is not used leaves
-//! when [`CAPACITY`] is reached, the longest unused first.
+//! process that has ended keeps its labels: its last report comes after its end. What is not used leaves after a
+//! while, and when [`CAPACITY`] is reached the longest unused first.
 //!
 //! What is read of a process right after its start is read again at the next use: that is when a runtime moves
 //! it into its container and the program takes its name.
 
 use super::java::{is_java, main_class};
 use crate::containers::{Place, Registry};
+use crate::recent::Recent;
 use crate::scope::{Reader, joined};
-use lru::LruCache;
 use probe_core::{Capability, Label, ProcKey};
 use probe_kit::privilege::raise;
 use rustix::time::{ClockId, clock_gettime};
@@ -63,7 +63,7 @@ pub struct MetaCache {
     proc: PathBuf,
     registry: Registry,
     ticks_per_second: u64,
-    processes: Mutex<LruCache<ProcKey, Kept>>,
+    processes: Mutex<Recent<ProcKey, Kept>>,
 }
 
 impl std::fmt::Debug for MetaCache {
@@ -79,7 +79,7 @@ impl MetaCache {
             proc: proc.to_path_buf(),
             registry,
             ticks_per_second: rustix::param::clock_ticks_per_second(),
-            processes: Mutex::new(LruCache::new(CAPACITY)),
+            processes: Mutex::new(Recent::new(CAPACITY)),
         }
     }
 
@@ -88,8 +88,9 @@ impl MetaCache {
         self.process_at(key, Instant::now())
     }
 
-    fn process_at(&self, key: ProcKey, now: Instant) -> Option<Arc<ProcessLabels>> {
-        let known = match self.lock().get(&key) {
+    /// The same for who knows what time it is.
+    pub fn process_at(&self, key: ProcKey, now: Instant) -> Option<Arc<ProcessLabels>> {
+        let known = match self.lock().get(&key, now) {
             Some(kept) if !kept.young && now.saturating_duration_since(kept.read) < FRESH => {
                 return Some(Arc::clone(&kept.labels));
             }
@@ -109,7 +110,7 @@ impl MetaCache {
             (Some(new), _) => Arc::new(new),
             (None, known) => known?,
         };
-        self.lock().put(key, Kept { labels: Arc::clone(&labels), read: now, young });
+        self.lock().put(key, Kept { labels: Arc::clone(&labels), read: now, young }, now);
         Some(labels)
     }
 
@@ -138,7 +139,7 @@ impl MetaCache {
         })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, LruCache<ProcKey, Kept>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Recent<ProcKey, Kept>> {
         self.processes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -287,28 +288,5 @@ mod tests {
         assert_eq!(odd.len(), MAX_LABEL - 1);
         assert!(cmdline_of(&[0xff; 4096]).len() <= MAX_LABEL);
         assert_eq!(cmdline_of(b""), "");
-    }
-
-    #[test]
-    fn the_longest_unused_leave_when_the_cache_is_full() {
-        let host = FakeHost::new();
-        let cache = cache(&host);
-        let labels = Arc::new(ProcessLabels {
-            comm: "x".into(),
-            cmdline: "".into(),
-            start_time: "1".into(),
-            place: [].into(),
-        });
-        let key = |tgid| ProcKey { tgid, start_ticks: 1 };
-        let read = Instant::now();
-        for tgid in 0..u32::try_from(CAPACITY.get()).expect("small") {
-            cache.lock().put(key(tgid), Kept { labels: Arc::clone(&labels), read, young: false });
-        }
-        assert!(cache.process_at(key(0), read).is_some(), "used now");
-        put(&host, "new", KEY.start_ticks, b"");
-        cache.process_at(KEY, read).expect("alive");
-        assert_eq!(cache.lock().len(), CAPACITY.get());
-        assert!(cache.process_at(key(0), read).is_some());
-        assert_eq!(cache.process_at(key(1), read), None);
     }
 }

@@ -7,12 +7,13 @@
 use super::PodLabels;
 use crate::containers::{Container, ContainerId, Registry};
 use crate::meta::{MetaCache, PodLabel, ProcessLabels, container_labels};
+use crate::recent::Recent;
 use crate::scope::{ScopeEngine, UserLabel};
 use crate::store::{Fragment, Labels};
-use lru::LruCache;
 use probe_core::{ContainerKey, Label, ProcKey, Subject, Table};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// Fragments that are kept: as many as processes whose labels are.
 const CAPACITY: NonZeroUsize = NonZeroUsize::new(10_000).expect("not 0");
@@ -77,7 +78,7 @@ pub struct SubjectLabels {
     scope: ScopeEngine,
     registry: Registry,
     pod_labels: PodLabels,
-    fragments: Mutex<LruCache<Key, Kept>>,
+    fragments: Mutex<Recent<Key, Kept>>,
     none: Arc<Fragment>,
 }
 
@@ -91,12 +92,13 @@ impl SubjectLabels {
     /// Asks `meta` what processes are called and where they are, `scope` which selector matched them, `registry`
     /// what containers are called, and `pod_labels` which labels of pods are wanted.
     pub fn new(meta: MetaCache, scope: ScopeEngine, registry: Registry, pod_labels: PodLabels) -> Self {
-        let fragments = Mutex::new(LruCache::new(CAPACITY));
+        let fragments = Mutex::new(Recent::new(CAPACITY));
         Self { meta, scope, registry, pod_labels, fragments, none: Arc::default() }
     }
 
     fn process(&self, feature: &'static str, table: &'static Table, key: ProcKey) -> Option<Arc<Fragment>> {
-        let Some(process) = self.meta.process(key) else {
+        let now = Instant::now();
+        let Some(process) = self.meta.process_at(key, now) else {
             // A table that names the process itself can do without us.
             let named = table.keys.iter().chain(table.labels).any(|name| *name == "comm");
             return named.then(|| Arc::clone(&self.none));
@@ -105,7 +107,7 @@ impl SubjectLabels {
         let detailed = table.entity == PROC;
         let at = Key { feature, subject: Subject::Process(key), detailed };
         let mut fragments = self.fragments.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = fragments.get_mut(&at);
+        let kept = fragments.get(&at, now);
         let before = kept.as_ref().and_then(|kept| kept.inside.as_ref());
         let inside = process.place.first().map(|id| Inside::now(self, feature, id, before));
         if let Some(kept) = kept
@@ -118,7 +120,7 @@ impl SubjectLabels {
         }
         let fragment = Arc::new(render(&process, user.as_ref(), detailed, inside.as_ref()));
         let kept = Kept { process: Some(process), user, inside, fragment: Arc::clone(&fragment) };
-        fragments.put(at, kept);
+        fragments.put(at, kept, now);
         Some(fragment)
     }
 
@@ -126,8 +128,9 @@ impl SubjectLabels {
     fn container(&self, feature: &'static str, key: ContainerKey) -> Option<Arc<Fragment>> {
         let at = Key { feature, subject: Subject::Container(key), detailed: false };
         let id = self.scope.container(feature, key);
+        let now = Instant::now();
         let mut fragments = self.fragments.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = fragments.get_mut(&at);
+        let kept = fragments.get(&at, now);
         let before = kept.as_ref().and_then(|kept| kept.inside.as_ref());
         let id = id.or_else(|| before.map(|before| before.id.clone()))?;
         let inside = Inside::now(self, feature, &id, before);
@@ -141,7 +144,7 @@ impl SubjectLabels {
         inside.append(&mut labels);
         let fragment = Arc::new(Fragment::new(labels));
         let kept = Kept { process: None, user: None, inside: Some(inside), fragment: Arc::clone(&fragment) };
-        fragments.put(at, kept);
+        fragments.put(at, kept, now);
         Some(fragment)
     }
 }

@@ -100,7 +100,8 @@ impl Pipeline {
         self.events.sweep(&*self.labels);
         for view in self.views.all() {
             let Some(config) = &view.config else { continue };
-            if self.store.expire(view.descriptor.name, config.params.report_period(), now) {
+            let period = view.restraint.period().unwrap_or_else(|| config.params.report_period());
+            if self.store.expire(view.descriptor.name, period, now) {
                 tracing::warn!(
                     probe = view.descriptor.name,
                     "no report for three periods; its series are gone"

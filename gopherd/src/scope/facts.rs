@@ -154,6 +154,16 @@ pub(super) fn shown(comm: Label) -> Label {
     }
 }
 
+/// What holds of any text of `/proc/<pid>/stat`: who reads the line elsewhere reads the same.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn any_bytes(bytes: &[u8]) {
+    if let Some(facts) = parse(7, bytes) {
+        let field = |number: usize| Stat::parse(bytes)?.words().nth(number - 3).and_then(scan::number);
+        assert_eq!((field(4), field(22)), (Some(facts.ppid.into()), Some(facts.key.start_ticks)));
+    }
+    assert!(!joined(bytes).contains('\0'));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,6 +28,8 @@ mod watch;
 
 pub use engine::{OnChange, RESCAN_INTERVAL, ScopeEngine};
 pub use explain::Explanation;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use facts::any_bytes as any_stat;
 pub(crate) use facts::{Reader, joined};
 pub use targets::{ContainerTargets, Target, Targets};
 pub use tracking::{

@@ -13,6 +13,7 @@ use probe_kit::tracker::Change;
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, prop_oneof};
 use proptest::proptest;
+use std::collections::HashSet;
 
 fn only(keys: &[ProcKey]) -> Scope {
     Scope::Only(Arc::new(keys.iter().copied().collect()))
@@ -466,9 +467,14 @@ proptest! {
         let (mut watch, registry, bell) = watch_with_bell(&proc);
         set_all(&mut watch, &selections);
         watch.reconcile(true);
-        let mut lost = false;
+        let (mut lost, mut ended) = (false, HashSet::new());
         for (step, told) in steps {
+            // The kernel never gives a process the number and the start of one that has ended.
+            if matches!(&step, Step::Put(pid, _, start) if ended.contains(&ProcKey { tgid: *pid, start_ticks: *start })) {
+                continue;
+            }
             let events = told_of(&step, &proc);
+            ended.extend(events.iter().filter(|event| matches!(event.change, Change::Exit)).map(|event| event.process));
             perform(&step, &proc, &registry);
             if told {
                 watch.track(&events);

@@ -8,6 +8,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registr
 #[derive(Debug)]
 pub(super) struct EventMetrics {
     told: IntCounterVec,
+    bytes: IntCounterVec,
     suppressed: IntCounterVec,
     conditions: IntGaugeVec,
     kept: IntGauge,
@@ -23,6 +24,10 @@ impl EventMetrics {
         };
         Ok(Self {
             told: counters("gopherd_events_total", "Events that were accepted for delivery.")?,
+            bytes: counters(
+                "gopherd_event_bytes_total",
+                "Bytes of the documents of events that were accepted for delivery.",
+            )?,
             suppressed: counters(
                 "gopherd_events_suppressed_total",
                 "Events that were not told because the same one was, within event.timeout.",
@@ -68,6 +73,7 @@ impl EventMetrics {
     pub(super) fn read(&self, events: &Shown) {
         for (feature, counts) in events.counts.read() {
             raise(&self.told.with_label_values(&[feature]), counts.events);
+            raise(&self.bytes.with_label_values(&[feature]), counts.bytes);
             raise(&self.suppressed.with_label_values(&[feature]), counts.suppressed);
             self.conditions.with_label_values(&[feature]).set(gauge(counts.conditions));
         }

@@ -8,5 +8,5 @@ mod spool;
 mod targets;
 
 pub use runtimes::FoundRuntimes;
-pub use shown::Shown;
+pub use shown::{Shown, Sources};
 pub use targets::ScopeTargets;

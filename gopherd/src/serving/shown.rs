@@ -1,7 +1,9 @@
 //! A scrape's answer: the store's text, the daemon's own families after it, compressed as the client wants.
 
 use crate::access::Counts;
+use crate::budget;
 use crate::config::{Config, Semantics};
+use crate::cost::{Costs, FeatureCost};
 use crate::expose::{Compressor, Encoding, Format, finish, negotiate};
 use crate::http::{Exposition, Metrics, View};
 use crate::logging::LogControl;
@@ -10,7 +12,6 @@ use crate::scope::ScopeEngine;
 use crate::selfmetrics::{SelfMetrics, process_usage};
 use crate::store::Store;
 use gopher_api::DaemonStatus;
-use probe_kit::bpf::meter::{self, OwnerCost};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -40,22 +41,38 @@ pub struct Shown {
     scope: ScopeEngine,
     log: LogControl,
     refused: Arc<Counts>,
+    budgets: budget::Board,
+    costs: Costs,
     semantics: Semantics,
     spare: Mutex<Vec<Workspace>>,
     started: SystemTime,
 }
 
+/// Who knows what is shown.
+#[derive(Debug)]
+pub struct Sources {
+    /// The series.
+    pub store: Arc<Store>,
+    /// The daemon's own families.
+    pub own: Arc<SelfMetrics>,
+    /// The features.
+    pub views: Views,
+    /// How many subjects each of them has.
+    pub scope: ScopeEngine,
+    /// What the log has lost.
+    pub log: LogControl,
+    /// What the doors have refused.
+    pub refused: Arc<Counts>,
+    /// What is used of budgets.
+    pub budgets: budget::Board,
+    /// What features cost.
+    pub costs: Costs,
+}
+
 impl Shown {
-    /// Shows `store` in the view that `config` chose, and `own` after it.
-    pub fn new(
-        config: &Config,
-        store: Arc<Store>,
-        own: Arc<SelfMetrics>,
-        views: Views,
-        scope: ScopeEngine,
-        log: LogControl,
-        refused: Arc<Counts>,
-    ) -> Self {
+    /// Shows the store in the view that `config` chose, and the daemon's own families after it.
+    pub fn new(config: &Config, sources: Sources) -> Self {
+        let Sources { store, own, views, scope, log, refused, budgets, costs } = sources;
         let semantics = config.metric.semantics;
         if semantics == Semantics::PerPeriod {
             store.want_periods();
@@ -63,8 +80,9 @@ impl Shown {
         // A feature that is not built has no cost and no losses to show.
         let built = views.all().filter(|view| view.descriptor.build.is_some());
         built.for_each(|view| own.watch_probe(view.descriptor.name, Arc::clone(&view.gauges)));
+        own.watch_costs(costs.clone());
         let (spare, started) = (Mutex::default(), SystemTime::now());
-        Self { store, own, views, scope, log, refused, semantics, spare, started }
+        Self { store, own, views, scope, log, refused, budgets, costs, semantics, spare, started }
     }
 
     fn write(&self, view: View, format: Format, text: &mut Vec<u8>) -> &'static str {
@@ -98,6 +116,7 @@ impl Shown {
             }
             self.own.set_probe_state(probe, view.state.text(), &names);
             self.own.set_restarts(probe, view.restarts);
+            self.own.set_budget(probe, &view.budget_steps, view.restraint.steps().len());
             let (processes, containers) = self.scope.counts(probe);
             self.own.set_scope_targets(probe, "process", processes);
             self.own.set_scope_targets(probe, "container", containers);
@@ -143,8 +162,12 @@ impl Metrics for Shown {
         self.own.lost(|owner| owner == feature)
     }
 
-    fn bpf(&self, feature: &str) -> Option<OwnerCost> {
-        meter::owners().remove(feature)
+    fn cost(&self, feature: &str) -> Option<FeatureCost> {
+        self.costs.of(feature)
+    }
+
+    fn budget(&self, feature: &str) -> Option<budget::Figures> {
+        self.budgets.get(feature)
     }
 
     fn daemon(&self) -> DaemonStatus {

@@ -42,9 +42,8 @@ impl EventLog {
         &self.path
     }
 
-    /// Appends `messages`, a line each. What cannot be written is counted as lost. Says whether what is wrong has
-    /// changed.
-    pub fn write<'a>(&mut self, messages: impl Iterator<Item = &'a Message>) -> bool {
+    /// Appends `messages`, a line each. What cannot be written is counted as lost.
+    pub fn write<'a>(&mut self, messages: impl Iterator<Item = &'a Message>) {
         self.lines.clear();
         let mut count = 0;
         for message in messages {
@@ -53,7 +52,7 @@ impl EventLog {
             count += 1;
         }
         if count == 0 {
-            return false;
+            return;
         }
         let written = self.file.append(&self.lines, SystemTime::now());
         self.lines.shrink_to(1 << 20);
@@ -62,7 +61,7 @@ impl EventLog {
             // Of a batch that did not fit some lines may be there: better counted as lost than not at all.
             Err(_) => self.account.lose(Loss::WriteFailed, count),
         }
-        self.told(written)
+        self.told(written);
     }
 
     /// Opens the file by its name before the next line (SIGUSR1).
@@ -70,16 +69,16 @@ impl EventLog {
         self.file.reopen();
     }
 
-    fn told(&self, result: std::io::Result<()>) -> bool {
+    fn told(&self, result: std::io::Result<()>) {
         match result {
-            Ok(()) => self.account.recover(),
+            Ok(()) => {
+                self.account.recover();
+            }
             Err(error) => {
                 let why = format!("{}: {error}", self.path.display());
-                let news = self.account.fail(why.clone());
-                if news {
+                if self.account.fail(why.clone()) {
                     tracing::error!("what is logged is lost and counted: {why}");
                 }
-                news
             }
         }
     }
@@ -120,11 +119,12 @@ mod tests {
         symlink("/dev/full", &path).expect("linked");
         let account = Arc::<Account>::default();
         let mut log = EventLog::open(Stream::Metadata, folder.path(), Arc::clone(&account));
-        assert!(log.write([message("{}"), message("{}")].iter()), "news");
-        assert!(!log.write([message("{}")].iter()), "no news");
+        log.write([message("{}"), message("{}")].iter());
+        assert!(account.trouble().is_some_and(|trouble| trouble.contains("No space left")));
+        log.write([message("{}")].iter());
         assert_eq!((account.lost(Loss::WriteFailed), account.errors()), (3, 2));
         fs::remove_file(&path).expect("removed");
-        assert!(log.write([message("{}")].iter()), "over");
+        log.write([message("{}")].iter());
         assert_eq!((account.delivered(), account.trouble()), (1, None));
     }
 }

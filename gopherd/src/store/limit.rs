@@ -41,6 +41,8 @@ const REMEMBERED: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Budget {
     limits: Arc<Limits>,
+    /// Of this probe alone; 0 is that of all.
+    own_max: AtomicUsize,
     shown: AtomicUsize,
     folded: AtomicUsize,
     limited: AtomicU64,
@@ -48,19 +50,31 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new(limits: Arc<Limits>) -> Self {
-        Self { limits, shown: 0.into(), folded: 0.into(), limited: 0.into() }
+        Self { limits, own_max: 0.into(), shown: 0.into(), folded: 0.into(), limited: 0.into() }
+    }
+
+    /// Changes the limit of this probe alone, which is at least 1. Rows that are there already stay.
+    pub(crate) fn set(&self, own_max: Option<usize>) {
+        self.own_max.store(own_max.unwrap_or(0), Relaxed);
+    }
+
+    /// Most series of this probe.
+    pub(crate) fn max(&self) -> usize {
+        match self.own_max.load(Relaxed) {
+            0 => self.limits.probe_max.load(Relaxed),
+            own => own,
+        }
     }
 
     /// Whether a new row of `series` may be shown.
     pub(crate) fn admits(&self, series: u32) -> bool {
         let more = series as usize;
-        self.shown() + more <= self.limits.probe_max.load(Relaxed)
-            && self.limits.total() + more <= self.limits.total_max.load(Relaxed)
+        self.shown() + more <= self.max() && self.limits.total() + more <= self.limits.total_max.load(Relaxed)
     }
 
     /// Whether a row of `series` may be remembered for its share in the overflow row.
     pub(crate) fn admits_folded(&self, series: u32) -> bool {
-        let max = self.limits.probe_max.load(Relaxed).saturating_mul(REMEMBERED);
+        let max = self.max().saturating_mul(REMEMBERED);
         self.folded.load(Relaxed) + series as usize <= max
     }
 
@@ -110,5 +124,9 @@ mod tests {
         assert_eq!((a.shown(), limits.total()), (0, 0));
         limits.set(10, 2);
         assert!(!b.admits(8), "a smaller share holds for new rows");
+        b.set(Some(8));
+        assert!(b.admits(8) && !b.admits(9) && !a.admits(3), "a share of its own");
+        b.set(None);
+        assert!(b.admits(2) && !b.admits(3));
     }
 }

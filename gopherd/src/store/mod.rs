@@ -31,7 +31,7 @@ pub(crate) use table::TableStore;
 use catalogue::same_table;
 use limit::{Budget, Limits};
 use probe_core::{Batch, Table};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant, SystemTime};
@@ -132,6 +132,11 @@ impl Store {
     /// Changes the limits. What is shown already stays.
     pub fn set_limits(&self, max_series: usize, max_series_per_probe: usize) {
         self.limits.set(max_series, max_series_per_probe);
+    }
+
+    /// `feature` may have so many series from now on; `None` is as many as any probe. Rows that are there already stay.
+    pub fn allow(&self, feature: &'static str, series: Option<usize>) {
+        self.feature(feature).budget.set(series);
     }
 
     /// A run of `feature` begins: batches of this run are taken from now on, and rows of an earlier one are
@@ -257,6 +262,12 @@ impl Store {
         let mut features: Vec<_> = features.iter().map(|feature| feature.stats()).collect();
         features.sort_by_key(|feature| feature.feature);
         Stats { series: self.limits.total(), features }
+    }
+
+    /// Series of the tables of each sub-probe of `feature`, which looks at every row.
+    pub fn series_by_sub_probe(&self, feature: &str) -> BTreeMap<&'static str, u64> {
+        let feature = read(&self.features).get(feature).map(Arc::clone);
+        feature.map(|feature| feature.series_by_sub_probe()).unwrap_or_default()
     }
 
     pub(crate) fn catalogue(&self) -> RwLockReadGuard<'_, Catalogue> {

@@ -1,6 +1,7 @@
 //! Figures about the store itself, for the self metrics and the status documents.
 
 use super::{Feature, lock, read};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What one feature has in the store.
@@ -28,6 +29,17 @@ pub struct Stats {
 }
 
 impl Feature {
+    /// Series of the tables of each sub-probe, those of overflow rows included.
+    pub(super) fn series_by_sub_probe(&self) -> BTreeMap<&'static str, u64> {
+        let mut series = BTreeMap::new();
+        for table in &lock(&self.gate).tables {
+            let table = read(table);
+            let its: u64 = table.rows().slots().iter().map(|slot| u64::from(slot.series)).sum();
+            *series.entry(table.table.sub_probe).or_default() += its;
+        }
+        series
+    }
+
     pub(super) fn stats(self: &Arc<Self>) -> FeatureStats {
         let gate = lock(&self.gate);
         let (rows, folded_rows) = gate.tables.iter().fold((0, 0), |(rows, folded), table| {

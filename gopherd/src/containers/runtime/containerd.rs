@@ -218,6 +218,19 @@ fn facts(id: ContainerId, runtime: Runtime, stored: &Stored) -> (Container, Opti
     (container, linux.and_then(|linux| cgroup::path(&linux.cgroups_path?)), whole)
 }
 
+/// What holds of any message: facts are short and can be shown.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn any_bytes(bytes: &[u8]) {
+    let _ = (Envelope::decode(bytes), TaskStart::decode(bytes), TaskExit::decode(bytes));
+    let _ = (ContainerEvent::decode(bytes), Tasks::decode(bytes), Namespaces::decode(bytes));
+    let stored = GotContainer::decode(bytes).ok().and_then(|got| got.container);
+    let Some(stored) = stored else { return };
+    let Some(id) = std::str::from_utf8(&stored.id).ok().and_then(ContainerId::new) else { return };
+    for runtime in [Runtime::Containerd, Runtime::Docker] {
+        super::super::fuzz::check(&facts(id.clone(), runtime, &stored).0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::wire::{Any, Pair};

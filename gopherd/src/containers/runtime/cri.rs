@@ -179,3 +179,25 @@ fn container(
     let pod: Option<Arc<Pod>> = facts.pod(None::<std::iter::Empty<kubernetes::Label<'_>>>);
     Container { name, image: clean::text(wanted).or_else(|| clean::text(image)), pod, id, runtime }
 }
+
+/// What holds of any message: facts are short and can be shown.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn any_bytes(bytes: &[u8]) {
+    use prost::Message as _;
+    let Some(id) = ContainerId::new("0123456789ab") else { return };
+    let _ = (Version::decode(bytes), GotStatus::decode(bytes));
+    let mut told = Vec::new();
+    for one in Containers::decode(bytes).unwrap_or_default().containers {
+        told.push(container(id.clone(), Runtime::CriO, one.metadata, one.image, &one.labels));
+    }
+    for one in Sandboxes::decode(bytes).unwrap_or_default().items {
+        told.push(sandbox(id.clone(), Runtime::CriO, one.metadata.unwrap_or_default(), &one.labels));
+    }
+    let Event { sandbox: of_event, containers, .. } = Event::decode(bytes).unwrap_or_default();
+    let of_event = of_event.unwrap_or_default();
+    told.push(sandbox(id.clone(), Runtime::CriO, of_event.metadata.unwrap_or_default(), &of_event.labels));
+    for one in containers {
+        told.push(container(id.clone(), Runtime::CriO, one.metadata, one.image, &one.labels));
+    }
+    told.iter().for_each(super::super::fuzz::check);
+}

@@ -261,3 +261,37 @@ impl Lines {
         }
     }
 }
+
+/// What holds of any document: facts are short and can be shown.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn any_bytes(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let _ = (serde_json::from_str::<Version>(&text), serde_json::from_str::<Inspected>(&text));
+    let rows = serde_json::from_str::<Vec<Row>>(&text).unwrap_or_default();
+    for Row { id, names, image, labels } in rows {
+        let Some(id) = ContainerId::new(&id) else { continue };
+        let name = names.unwrap_or_default().into_iter().next();
+        let labels = labels.unwrap_or_default();
+        super::super::fuzz::check(&facts(id, Runtime::Docker, name.as_deref(), image.as_deref(), &labels));
+    }
+    if let Ok(Event { actor, .. }) = serde_json::from_str::<Event>(&text)
+        && let Some(id) = ContainerId::new(&actor.id)
+    {
+        let all = actor.attributes.unwrap_or_default();
+        super::super::fuzz::check(&facts(id, Runtime::Podman, None, None, &all));
+    }
+}
+
+/// What holds of any stream of events: its lines are those of the whole, wherever its pieces end.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn any_lines(bytes: &[u8]) {
+    let mut lines = Lines::default();
+    let mut cut = Vec::new();
+    for piece in bytes.chunks(5) {
+        lines.waiting.extend_from_slice(piece);
+        cut.extend(std::iter::from_fn(|| lines.cut()));
+    }
+    let ended = bytes.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+    let whole = bytes[..ended].split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+    assert!(cut.iter().map(Vec::as_slice).eq(whole.filter(|line| !line.is_empty())));
+}

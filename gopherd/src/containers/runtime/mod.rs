@@ -17,6 +17,19 @@ mod pace;
 mod status;
 mod wire;
 
+/// What holds of any path that a specification asks for: it is one from the root.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn any_cgroup(wanted: &str) {
+    assert!(cgroup::path(wanted).is_none_or(|path| path.starts_with('/')), "{wanted:?}");
+}
+
+/// What holds of any message.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn any_message(bytes: &[u8]) {
+    let protocols = [containerd::any_bytes, cri::any_bytes, docker::any_bytes, docker::any_lines];
+    probe_kit::fuzz::choose(bytes, &[&protocols]);
+}
+
 pub use status::{Protocol, Socket, SocketState, Target};
 
 use super::registry::Registry;

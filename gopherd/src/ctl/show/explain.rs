@@ -85,6 +85,9 @@ fn facts(look: &Look, item: &ProbeItem, document: &ProbeDocument) -> String {
         let _ = write!(cost, "; BPF programs {share} of a core, maps {}", units::bytes(maps));
     }
     fact("cost", Tone::Plain, &cost);
+    for step in status.budget.iter().flat_map(|budget| &budget.steps) {
+        fact("budget", Tone::Warn, &format!("it {} since {}: {}", step.what, step.since, step.reason));
+    }
     let lost: Vec<String> =
         status.lost.iter().filter(|(_, n)| **n > 0).map(|(what, n)| format!("{n} {what}")).collect();
     let (tone, lost) =
@@ -221,6 +224,7 @@ fn sub_probes(look: &Look, item: &ProbeItem, document: &ProbeDocument) -> String
             Some(SubProbeState::Running) => state_cell(ProbeState::Running),
             Some(SubProbeState::Idle) => Cell::toned(Tone::Warn, "idle"),
             Some(SubProbeState::Unsupported) => Cell::toned(Tone::Bad, "unsupported"),
+            Some(SubProbeState::Restrained) => Cell::toned(Tone::Warn, "restrained"),
         };
         let here = if sub.available { Cell::new("yes") } else { Cell::toned(Tone::Warn, "no") };
         vec![Cell::new(&sub.name), state, Cell::new(yes(sub.default)), here, Cell::new(&sub.summary)]

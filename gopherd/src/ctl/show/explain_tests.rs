@@ -87,6 +87,7 @@ fn document(state: ProbeState) -> ProbeDocument {
             lost: BTreeMap::from([("queue".into(), 5)]),
             series: 7,
             cost: Cost { cpu_ns: Some(1_500_000_000), memory_bytes: Some(2048), ..Cost::default() },
+            budget: None,
         },
         warnings: Vec::new(),
     }

@@ -29,6 +29,10 @@ pub(super) async fn top(client: &Client, args: &TopArgs, page: &mut Page<'_>) ->
     batches(client, args, page).await
 }
 
+fn order(args: &TopArgs) -> Order {
+    Order { by: args.sort, reverse: false, all: args.all, sub_probes: args.sub_probes }
+}
+
 async fn look(client: &Client) -> Result<Sample, Failure> {
     let body = client.get("/api/v1/probes").await?.accepted().await?;
     Ok(Sample { at: Instant::now(), clock: SystemTime::now(), list: read(&body)? })
@@ -50,13 +54,13 @@ async fn documents(client: &Client, args: &TopArgs, page: &mut Page<'_>) -> Resu
 
 /// Tables one after the other. Each tells of a whole interval, so the first one comes after it.
 async fn batches(client: &Client, args: &TopArgs, page: &mut Page<'_>) -> Result<(), Failure> {
-    let order = Order { by: args.sort, reverse: false };
+    let order = order(args);
     let mut before = look(client).await?;
     let mut left = args.batches;
     loop {
         sleep(args.interval).await;
         let now = look(client).await?;
-        let text = view::frame(&page.look, Some(&before), &now, order, args.all);
+        let text = view::frame(&page.look, Some(&before), &now, order);
         before = now;
         left = left.map(|left| left - 1);
         let last = left == Some(0);
@@ -70,8 +74,7 @@ async fn batches(client: &Client, args: &TopArgs, page: &mut Page<'_>) -> Result
 /// A screen that is drawn anew. A daemon that cannot be reached for a while is said, and asked again.
 async fn live(client: &Client, args: &TopArgs, page: &mut Page<'_>) -> Result<(), Failure> {
     let mut samples = Samples { before: None, now: look(client).await?, trouble: None };
-    let mut order = Order { by: args.sort, reverse: false };
-    let mut all = args.all;
+    let mut order = order(args);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut looks = watch(client.clone(), args.interval);
@@ -79,7 +82,7 @@ async fn live(client: &Client, args: &TopArgs, page: &mut Page<'_>) -> Result<()
     let mut screen = Screen::enter(page.out)?;
     loop {
         let look = screen.look(page.look);
-        screen.draw(&samples.text(&look, order, all))?;
+        screen.draw(&samples.text(&look, order))?;
         tokio::select! {
             sample = looks.recv() => match sample {
                 Some(sample) => samples.take(sample),
@@ -90,7 +93,8 @@ async fn live(client: &Client, args: &TopArgs, page: &mut Page<'_>) -> Result<()
                 Some(Key::Left) => order.by = order.by.neighbour(-1),
                 Some(Key::Right) => order.by = order.by.neighbour(1),
                 Some(Key::Reverse) => order.reverse = !order.reverse,
-                Some(Key::All) => all = !all,
+                Some(Key::All) => order.all = !order.all,
+                Some(Key::SubProbes) => order.sub_probes = !order.sub_probes,
                 Some(Key::Redraw) => {}
             },
             _ = terminate.recv() => return Ok(()),
@@ -136,8 +140,8 @@ impl Samples {
         }
     }
 
-    fn text(&self, look: &super::Look, order: Order, all: bool) -> String {
+    fn text(&self, look: &super::Look, order: Order) -> String {
         let trouble = self.trouble.as_ref().map(|failure| view::trouble(look, &failure.to_string()));
-        trouble.unwrap_or_default() + &view::frame(look, self.before.as_ref(), &self.now, order, all)
+        trouble.unwrap_or_default() + &view::frame(look, self.before.as_ref(), &self.now, order)
     }
 }

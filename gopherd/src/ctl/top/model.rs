@@ -2,7 +2,7 @@
 
 use crate::ctl::units;
 use clap::ValueEnum;
-use gopher_api::{ProbeItem, ProbeList, ProbeState, Targets};
+use gopher_api::{ProbeItem, ProbeList, ProbeState, SubProbeCost, Targets};
 use std::cmp::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -54,11 +54,15 @@ impl SortBy {
     }
 }
 
-/// The order of the rows.
+/// Which rows there are, and in which order.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Order {
     pub(super) by: SortBy,
     pub(super) reverse: bool,
+    /// Those that do not run, too.
+    pub(super) all: bool,
+    /// A row for each sub-probe below its feature's.
+    pub(super) sub_probes: bool,
 }
 
 /// One feature. A rate is `None` before the second look and after a restart of the daemon.
@@ -75,6 +79,8 @@ pub(super) struct Row<'s> {
     pub(super) bpf: Option<f64>,
     pub(super) memory_bytes: Option<u64>,
     pub(super) lost: u64,
+    /// By sub-probe, as the daemon has sampled it.
+    pub(super) sub_probes: &'s [SubProbeCost],
 }
 
 impl Row<'_> {
@@ -122,9 +128,9 @@ fn lost(lost: &std::collections::BTreeMap<String, u64>) -> u64 {
 }
 
 /// The features that run or shall, or all of them, in this order.
-pub(super) fn rows<'s>(before: Option<&Sample>, now: &'s Sample, order: Order, all: bool) -> Vec<Row<'s>> {
+pub(super) fn rows<'s>(before: Option<&Sample>, now: &'s Sample, order: Order) -> Vec<Row<'s>> {
     let idle = |state| matches!(state, ProbeState::Stopped | ProbeState::Unavailable);
-    let shown = now.list.items.iter().filter(|item| all || !idle(item.state));
+    let shown = now.list.items.iter().filter(|item| order.all || !idle(item.state));
     let mut rows: Vec<Row<'s>> = shown
         .map(|item| {
             let old =
@@ -140,6 +146,7 @@ pub(super) fn rows<'s>(before: Option<&Sample>, now: &'s Sample, order: Order, a
                 bpf: item.cost.bpf_ns_per_s.map(units::share),
                 memory_bytes: memory(item),
                 lost: lost(&item.lost),
+                sub_probes: &item.cost.sub_probes,
             }
         })
         .collect();

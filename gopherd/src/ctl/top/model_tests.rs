@@ -24,9 +24,25 @@ pub(in crate::ctl) fn item(feature: &str, state: ProbeState, samples: u64, cpu_n
             memory_bytes: Some(2048),
             bpf_ns_per_s: (feature == "tcp").then_some(1_500_000),
             map_bytes: (feature == "tcp").then_some(6 << 20),
+            sub_probes: if feature == "tcp" { sub_probes() } else { Vec::new() },
             ..Cost::default()
         },
     }
+}
+
+/// One that runs, one whose programs were not measured yet, and one that is switched off.
+fn sub_probes() -> Vec<SubProbeCost> {
+    let of = |name: &str, cpu, bpf, series| SubProbeCost {
+        name: name.into(),
+        cpu_ns_per_s: cpu,
+        bpf_ns_per_s: bpf,
+        series,
+    };
+    vec![
+        of("tcp_stats", Some(2_000_000), Some(1_000_000), 100),
+        of("tcp_rtt", Some(500_000), None, 50),
+        of("tcp_delay", Some(0), None, 0),
+    ]
 }
 
 /// `seconds` after an arbitrary moment.
@@ -48,7 +64,7 @@ pub(in crate::ctl) fn sample(seconds: u64, items: Vec<ProbeItem>, started: &str)
 }
 
 const BOOT: &str = "2026-01-01T00:00:00Z";
-const BY_NAME: Order = Order { by: SortBy::Feature, reverse: false };
+const BY_NAME: Order = Order { by: SortBy::Feature, reverse: false, all: false, sub_probes: false };
 
 fn two() -> (Sample, Sample) {
     let before = sample(
@@ -79,21 +95,18 @@ fn rates_are_of_the_time_between_two_looks_and_unknown_before_and_after_a_restar
         rows.into_iter().map(|row| (row.feature.to_owned(), row.samples_per_s, row.cpu)).collect::<Vec<_>>()
     };
     assert_eq!(
-        rates(rows(Some(&before), &now, BY_NAME, false)),
+        rates(rows(Some(&before), &now, BY_NAME)),
         [("io".into(), None, Some(0.0)), ("tcp".into(), Some(100.0), Some(0.25))]
     );
-    assert_eq!(
-        rates(rows(None, &now, BY_NAME, false)),
-        [("io".into(), None, None), ("tcp".into(), None, None)]
-    );
-    assert_eq!(rows(None, &now, BY_NAME, true).len(), 3);
+    assert_eq!(rates(rows(None, &now, BY_NAME)), [("io".into(), None, None), ("tcp".into(), None, None)]);
+    assert_eq!(rows(None, &now, Order { all: true, ..BY_NAME }).len(), 3);
 }
 
 #[test]
 fn rows_come_in_the_order_that_was_asked_for() {
     let (before, now) = two();
     let names = |by, reverse| {
-        let rows = rows(Some(&before), &now, Order { by, reverse }, true);
+        let rows = rows(Some(&before), &now, Order { by, reverse, all: true, ..BY_NAME });
         rows.into_iter().map(|row| row.feature).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(names(SortBy::Feature, false), "io l7 tcp");
@@ -130,7 +143,8 @@ fn columns_are_walked_through_in_both_directions_and_around_the_end() {
 fn a_frame_fits_into_80_columns() {
     let (before, now) = two();
     let look = crate::ctl::Look { width: Some(80), ..crate::ctl::Look::default() };
-    let text = super::super::view::frame(&look, Some(&before), &now, BY_NAME, true);
+    let order = Order { all: true, sub_probes: true, ..BY_NAME };
+    let text = super::super::view::frame(&look, Some(&before), &now, order);
     insta::assert_snapshot!(text);
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
 }

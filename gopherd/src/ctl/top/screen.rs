@@ -16,6 +16,7 @@ pub(super) enum Key {
     Right,
     Reverse,
     All,
+    SubProbes,
     /// The terminal has another size.
     Redraw,
 }
@@ -34,6 +35,7 @@ fn meaning(event: &Event) -> Option<Key> {
             KeyCode::Char('>') | KeyCode::Right => Some(Key::Right),
             KeyCode::Char('r') => Some(Key::Reverse),
             KeyCode::Char('a') => Some(Key::All),
+            KeyCode::Char('s') => Some(Key::SubProbes),
             KeyCode::Char('l') if modifiers.contains(KeyModifiers::CONTROL) => Some(Key::Redraw),
             _ => None,
         },
@@ -130,8 +132,8 @@ mod tests {
         let key = |code, modifiers| meaning(&Event::Key(KeyEvent::new(code, modifiers)));
         let plain = |c| key(KeyCode::Char(c), KeyModifiers::NONE);
         assert_eq!(
-            ['q', '<', '>', 'r', 'a'].map(plain),
-            [Some(Key::Quit), Some(Key::Left), Some(Key::Right), Some(Key::Reverse), Some(Key::All)]
+            ['q', '<', '>', 'r', 'a', 's'].map(plain),
+            [Key::Quit, Key::Left, Key::Right, Key::Reverse, Key::All, Key::SubProbes].map(Some)
         );
         assert_eq!((plain('c'), key(KeyCode::Char('c'), KeyModifiers::CONTROL)), (None, Some(Key::Quit)));
         assert_eq!(meaning(&Event::Resize(80, 24)), Some(Key::Redraw));

@@ -6,17 +6,17 @@ use crate::ctl::look::{Look, Tone};
 use crate::ctl::show::{state, state_cell};
 use crate::ctl::table::{Cell, Column, table};
 use crate::ctl::units::{self, known};
-use gopher_api::Targets;
+use gopher_api::{SubProbeCost, Targets};
 
 /// Head and table.
-pub(super) fn frame(look: &Look, before: Option<&Sample>, now: &Sample, order: Order, all: bool) -> String {
+pub(super) fn frame(look: &Look, before: Option<&Sample>, now: &Sample, order: Order) -> String {
     let mut out = head(look, &totals(before, now), order);
-    let rows = rows(before, now, order, all);
+    let rows = rows(before, now, order);
     if rows.is_empty() {
         return out + "\nNo feature runs. gopher-ctl probe list shows all of them.\n";
     }
     out.push('\n');
-    out + &features(look, &rows)
+    out + &features(look, &rows, order.sub_probes)
 }
 
 fn head(look: &Look, totals: &Totals<'_>, order: Order) -> String {
@@ -52,7 +52,7 @@ pub(super) fn trouble(look: &Look, why: &str) -> String {
     look.paint(Tone::Bad, &cut(look, &inline(why))) + "\n"
 }
 
-fn features(look: &Look, rows: &[Row<'_>]) -> String {
+fn features(look: &Look, rows: &[Row<'_>], sub_probes: bool) -> String {
     let columns = [
         Column::Text("FEATURE"),
         Column::Text("STATE"),
@@ -78,7 +78,32 @@ fn features(look: &Look, rows: &[Row<'_>]) -> String {
             lost(row.lost),
         ]
     };
-    table(look, &columns, rows.iter().map(row).collect())
+    let mut lines = Vec::new();
+    for each in rows {
+        lines.push(row(each));
+        // One that hands nothing over and costs nothing is switched off.
+        let parts =
+            each.sub_probes.iter().filter(|sub| sub.series > 0 || sub.cpu_ns_per_s.is_some_and(|ns| ns > 0));
+        lines.extend(parts.filter(|_| sub_probes).map(sub_probe));
+    }
+    table(look, &columns, lines)
+}
+
+/// Below its feature's row; what only the feature has is left empty.
+fn sub_probe(sub: &SubProbeCost) -> Vec<Cell> {
+    let share = |ns: Option<u64>| Cell::new(known(ns.map(units::share), units::percent));
+    let none = || Cell::new("");
+    vec![
+        Cell::new(format!("  {}", sub.name)),
+        none(),
+        none(),
+        Cell::new(units::count(sub.series)),
+        none(),
+        share(sub.cpu_ns_per_s),
+        share(sub.bpf_ns_per_s),
+        none(),
+        none(),
+    ]
 }
 
 /// Processes, or processes and containers; nothing is the whole host.

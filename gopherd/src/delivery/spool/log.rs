@@ -10,6 +10,7 @@ use crate::config::{Fsync, WhenFull};
 use crate::delivery::Message;
 use crate::delivery::account::{Account, Loss};
 use crate::vital;
+use probe_kit::fault;
 use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -246,7 +247,7 @@ impl Spool {
         let written = self.try_write(writer);
         match &written {
             Ok(()) => {
-                if self.own.recover() {
+                if !self.shared.lock().unforced && self.own.recover() {
                     tracing::info!("the spool can be written again");
                 }
             }
@@ -289,14 +290,14 @@ impl Spool {
         // Readers go on while the disk works.
         drop(state);
         self.shared.remove(released);
-        if let Err(error) = file.write_all_at(&writer.bytes, at) {
+        if let Err(error) = fault::at("spool.write", "").and_then(|()| file.write_all_at(&writer.bytes, at)) {
             // Takes back what was written in part; if that fails too the next write goes over it, and until then no
             // reader looks beyond the length that is known.
             let _ = file.set_len(at);
             return Err(failed(error));
         }
         if self.options.fsync == Fsync::Always {
-            file.sync_data().map_err(failed)?;
+            fault::at("spool.sync", "").and_then(|()| file.sync_data()).map_err(failed)?;
         }
         self.publish(writer, file);
         Ok(())
@@ -374,12 +375,20 @@ impl Spool {
                 }
                 let (files, closing) = (std::mem::take(&mut state.unsynced), state.closing);
                 drop(state);
+                let mut failed = false;
                 for file in files {
-                    if let Err(error) = file.sync_data()
-                        && own.fail(format!("forcing to the disk: {error}"))
-                    {
-                        tracing::error!(%error, "the spool cannot be forced to the disk");
+                    if let Err(error) = fault::at("spool.sync", "").and_then(|()| file.sync_data()) {
+                        failed = true;
+                        // First, so that a write that works does not take the trouble back.
+                        shared.lock().unforced = true;
+                        if own.fail(format!("forcing to the disk: {error}")) {
+                            tracing::error!(%error, "the spool cannot be forced to the disk");
+                        }
                     }
+                }
+                let before = std::mem::replace(&mut shared.lock().unforced, failed);
+                if before && !failed && own.recover() {
+                    tracing::info!("the spool can be forced to the disk again");
                 }
                 if closing {
                     return;

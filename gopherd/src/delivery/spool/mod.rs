@@ -14,6 +14,8 @@
 //! ```
 
 mod cursor;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fuzz;
 mod log;
 mod position;
 mod reader;

@@ -245,45 +245,43 @@ impl Reader {
         self.jump(at);
     }
 
-    /// Fills the buffer from `at` on, with `needed` bytes at least. `false` if there is nothing to read.
+    /// Fills the buffer from `at` on, with `needed` bytes at least, or leaves a segment that ends before; then nothing is
+    /// in the buffer. `false` if there is nothing to read.
     fn load(&mut self, needed: usize) -> io::Result<bool> {
         let shared = Arc::clone(&self.shared);
-        loop {
-            let mut state = shared.lock();
-            let released = self.sync(&mut state);
-            let mut following =
-                state.segments.iter().skip_while(|segment| segment.end_offset() <= self.at.offset);
-            let found = following.next().map(|segment| {
-                (Arc::clone(&segment.file), segment.before, segment.length, following.next().is_none())
-            });
-            let last_total = state.segments.back().map(|segment| segment.before);
-            drop(state);
-            shared.remove(released);
-            let Some((file, before, length, youngest)) = found else {
-                // At the end of everything. A youngest segment that has just begun is passed into by the next call.
-                if let Some(before) = last_total.filter(|before| before.offset == self.at.offset) {
-                    self.enter(before);
-                }
-                return Ok(false);
-            };
-            self.enter(before);
-            let mut buffer = std::mem::take(&mut self.buffer);
-            buffer.resize(CHUNK.max(needed), 0);
-            let got = segment::read_at(&file, before.offset, length, self.at.offset, &mut buffer);
-            buffer.truncate(*got.as_ref().unwrap_or(&0));
-            let got = got?;
-            (self.buffer, self.from) = (buffer, 0);
-            if got >= needed {
-                return Ok(true);
+        let mut state = shared.lock();
+        let released = self.sync(&mut state);
+        let mut following =
+            state.segments.iter().skip_while(|segment| segment.end_offset() <= self.at.offset);
+        let found = following.next().map(|segment| {
+            (Arc::clone(&segment.file), segment.before, segment.length, following.next().is_none())
+        });
+        let last_total = state.segments.back().map(|segment| segment.before);
+        drop(state);
+        shared.remove(released);
+        let Some((file, before, length, youngest)) = found else {
+            // At the end of everything. A youngest segment that has just begun is passed into by the next call.
+            if let Some(before) = last_total.filter(|before| before.offset == self.at.offset) {
+                self.enter(before);
             }
-            if youngest && before.offset + length > self.at.offset + got as u64 {
-                return Err(io::Error::other(
-                    "a segment of the spool is shorter than what was written to it",
-                ));
-            }
-            // A length that leads beyond the segment is damage.
-            self.leave_segment();
+            return Ok(false);
+        };
+        self.enter(before);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(CHUNK.max(needed), 0);
+        let got = segment::read_at(&file, before.offset, length, self.at.offset, &mut buffer);
+        buffer.truncate(*got.as_ref().unwrap_or(&0));
+        let got = got?;
+        (self.buffer, self.from) = (buffer, 0);
+        if got >= needed {
+            return Ok(true);
         }
+        if youngest && before.offset + length > self.at.offset + got as u64 {
+            return Err(io::Error::other("a segment of the spool is shorter than what was written to it"));
+        }
+        // A length that leads beyond the segment is damage, and says nothing of what the next one needs.
+        self.leave_segment();
+        Ok(true)
     }
 
     /// Passes into the segment that begins at `before`; what its totals say more than was met is damaged.

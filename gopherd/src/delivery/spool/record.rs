@@ -1,6 +1,6 @@
 //! One record's bytes: length, checksum, then number, time, stream, routes, key and document.
 
-use super::position::Routes;
+use super::position::{MOST, Routes};
 use crate::delivery::{Message, Stream};
 
 /// Length and checksum of what follows.
@@ -100,8 +100,10 @@ fn parts(body: &[u8]) -> Option<Record<'_>> {
     let (at_ms, body) = body.split_first_chunk::<8>()?;
     let ([stream, routes, key_length], body) = body.split_first_chunk::<3>()?;
     let (key, document) = body.split_at_checked(usize::from(*key_length))?;
+    let seq = u64::from_le_bytes(*seq);
+    (seq <= MOST).then_some(())?;
     Some(Record {
-        seq: u64::from_le_bytes(*seq),
+        seq,
         at_ms: u64::from_le_bytes(*at_ms),
         stream: match stream {
             0 => Stream::Event,
@@ -112,6 +114,30 @@ fn parts(body: &[u8]) -> Option<Record<'_>> {
         key: std::str::from_utf8(key).ok()?,
         document,
     })
+}
+
+/// What holds of any bytes: what is a record is written as it was read.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn any_bytes(bytes: &[u8]) {
+    let Found::Record(record, size) = decode(bytes) else { return };
+    assert_eq!(whole(&bytes[..size]), Some(record));
+    let message = Message {
+        stream: record.stream,
+        key: record.key.into(),
+        document: record.document.into(),
+        at_ms: record.at_ms,
+        live_only: false,
+    };
+    let mut written = Vec::new();
+    assert_eq!(encode(record.seq, record.routes, &message, &mut written), Some(size));
+    assert_eq!(written, bytes[..size]);
+}
+
+/// `body` with its length and its checksum.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn sealed(body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes();
+    [&length[..], &checksum(length, body).to_le_bytes(), body].concat()
 }
 
 #[cfg(test)]
@@ -133,7 +159,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_written_is_read_again(
-            key in "[a-zé]{0,100}", document in prop::collection::vec(any::<u8>(), 0..300), seq: u64,
+            key in "[a-zé]{0,100}", document in prop::collection::vec(any::<u8>(), 0..300), seq in 0..=MOST,
         ) {
             let mut bytes = Vec::new();
             let routes = Routes::NONE.with(Route::Webhook);
@@ -161,6 +187,13 @@ mod tests {
         fn any_bytes_have_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             decode(&bytes);
         }
+    }
+
+    #[test]
+    fn a_number_that_no_log_reaches_is_damage_though_its_checksum_is_right() {
+        let mut bytes = Vec::new();
+        encode(u64::MAX, Routes::NONE, &message("k", b"{}"), &mut bytes).expect("short enough");
+        assert_eq!(decode(&bytes), Found::Damaged(bytes.len()));
     }
 
     #[test]

@@ -166,5 +166,13 @@ fn parse_head(bytes: &[u8; HEAD]) -> Option<Position> {
     let (content, sum) = bytes.split_last_chunk::<4>()?;
     let position = content.strip_prefix(&MAGIC)?;
     (crc32fast::hash(content) == u32::from_le_bytes(*sum)).then_some(())?;
-    Some(Position::read(position.try_into().ok()?))
+    Position::read(position.try_into().ok()?)
+}
+
+/// The head of a segment that begins at the place that `before` are the bytes of.
+#[cfg(any(test, feature = "testing"))]
+pub(super) fn sealed(before: &[u8; Position::BYTES]) -> Vec<u8> {
+    let content = [&MAGIC[..], before].concat();
+    let sum = crc32fast::hash(&content).to_le_bytes();
+    [content, sum.to_vec()].concat()
 }

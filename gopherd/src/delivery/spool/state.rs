@@ -53,6 +53,8 @@ pub(super) struct State {
     pub closing: bool,
     /// Written and not forced to the disk.
     pub unsynced: Vec<Arc<File>>,
+    /// Forcing did not work the last time. A write that works says nothing about that.
+    pub unforced: bool,
 }
 
 /// The state with what is waited for.

@@ -63,7 +63,10 @@ pub(in crate::http) async fn apply(
     let generation = *parts.manager.changes().borrow();
     let applied = changed.into_iter().filter_map(|changed| {
         let view = views.get(changed.feature)?;
-        Some((changed.feature.to_owned(), document::applied(changed, &view, dry_run)))
+        Some((
+            changed.feature.to_owned(),
+            document::applied(changed, &view, dry_run, parts.metrics.cost(view.descriptor.name)),
+        ))
     });
     Ok(answer::json(StatusCode::OK, &ApplyResult { dry_run, generation, probes: applied.collect() }))
 }

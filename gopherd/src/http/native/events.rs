@@ -58,17 +58,18 @@ struct EventQuery {
         ("follow" = Option<bool>, Query, description = "Stay and be sent each event as it comes."),
         ("feature" = Option<String>, Query, description = "Only of this feature."),
         ("entity" = Option<String>, Query, description = "Only of this kind of entity, or of the one with this id."),
-        ("severity" = Option<String>, Query, description = "Only as serious or more: INFO, WARN, ERROR, FATAL."),
-        ("since" = Option<String>, Query, description = "Not earlier than this time (RFC 3339)."),
-        ("until" = Option<String>, Query, description = "Earlier than this time (RFC 3339); not with follow."),
-        ("after" = Option<String>, Query, description = "Only behind this id; a page's `next`. Without it a page has the newest."),
+        ("severity" = Option<String>, Query, pattern = "^(INFO|WARN|ERROR|FATAL)$", description = "Only as serious or more: INFO, WARN, ERROR, FATAL."),
+        ("since" = Option<String>, Query, pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?Z$", description = "Not earlier than this time, in UTC: 2026-01-02T03:04:05Z."),
+        ("until" = Option<String>, Query, pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?Z$", description = "Earlier than this time, likewise; not with follow."),
+        ("after" = Option<String>, Query, pattern = "^[0-9]{1,13}-[0-9]{1,18}$", description = "Only behind this id; a page's `next`. Without it a page has the newest."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "Events of a page; 100 if not given. Not with follow."),
         ("Last-Event-ID" = Option<String>, Header, description = "With follow: as `after`, which it takes the place of."),
     ),
     responses(
         (status = 200, description = "The events.",
-            content((gopher_api::EventPage = "application/json"), (String = "text/event-stream"))),
+            content((gopher_api::EventPage = "application/json"), (gopher_api::EventMessage = "text/event-stream"))),
         (status = 400, description = "A query key or value that is unknown.", content_type = "application/problem+json", body = gopher_api::Problem),
+        (status = 404, description = "No such feature.", content_type = "application/problem+json", body = gopher_api::Problem),
         (status = 503, description = "As many clients follow as may.", content_type = "application/problem+json", body = gopher_api::Problem),
 ))]
 pub(in crate::http) async fn get(
@@ -114,6 +115,18 @@ fn last_event_id(request: &HttpRequest) -> Result<Option<Place>, Refusal> {
         Ok(text) => place("Last-Event-ID", text).map(Some),
         Err(_) => place("Last-Event-ID", "").map(Some),
     }
+}
+
+/// What holds of any head: a place that was read is written as it was read. Why it is refused, if it is.
+#[cfg(any(test, feature = "testing"))]
+pub(in crate::http) fn any_head(request: &HttpRequest) -> Option<Refusal> {
+    let resumed = last_event_id(request);
+    if let Ok(Some(place)) = resumed {
+        assert_eq!(Place::parse(&place.to_string()), Some(place));
+    }
+    let query = query::parse::<EventQuery>(request);
+    let after = query.as_ref().ok().and_then(|query| query.after.as_deref());
+    after.and_then(|after| place("after", after).err()).or(query.err()).or(resumed.err())
 }
 
 fn filter(query: &EventQuery, parts: &Parts) -> Result<Filter, Refusal> {

@@ -17,6 +17,11 @@ use actix_web::HttpRequest;
 use actix_web::http::{StatusCode, header};
 use std::sync::Arc;
 
+#[cfg(any(test, feature = "testing"))]
+pub(super) use events::any_head as any_events;
+#[cfg(any(test, feature = "testing"))]
+pub(super) use precondition::any_head as any_precondition;
+
 const DOOR: Door = Door::Native;
 
 /// The feature with exactly this name.

@@ -51,3 +51,15 @@ fn malformed() -> Refusal {
     let detail = "If-Match must be * or quoted generations, as in \"3\"";
     Refusal::new(DOOR, StatusCode::BAD_REQUEST, detail)
 }
+
+/// What holds of any head: the generation that is asked for stands in it. Why it is refused, if it is.
+#[cfg(any(test, feature = "testing"))]
+pub(in crate::http) fn any_head(request: &HttpRequest) -> Option<Refusal> {
+    let wanted = if_match(request, 3);
+    if let Ok(Some(generation)) = wanted {
+        let tag = format!("\"{generation}\"");
+        let mut values = request.headers().get_all(header::IF_MATCH);
+        assert!(values.any(|value| value.to_str().is_ok_and(|text| text.contains(&tag))), "{tag}");
+    }
+    wanted.err()
+}

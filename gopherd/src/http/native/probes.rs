@@ -34,7 +34,7 @@ pub(in crate::http) async fn list(
 
 /// The probe document.
 #[utoipa::path(get, path = "/api/v1/probes/{feature}", operation_id = "get_probe", tag = "probes",
-    params(("feature" = String, Path, description = "Name of a feature.")),
+    params(("feature" = String, Path, example = "baseinfo", description = "Name of a feature.")),
     responses(
         (status = 200, description = "The document.", body = ProbeDocument,
             headers(("ETag" = String, description = "The generation, quoted."))),
@@ -53,7 +53,7 @@ pub(in crate::http) async fn get(
 /// The desired configuration, whole.
 #[utoipa::path(put, path = "/api/v1/probes/{feature}", operation_id = "put_probe", tag = "probes",
     params(
-        ("feature" = String, Path, description = "Name of a feature."),
+        ("feature" = String, Path, example = "baseinfo", description = "Name of a feature."),
         IfMatch,
     ),
     request_body = gopher_api::ProbeConfig,
@@ -74,7 +74,7 @@ pub(in crate::http) async fn put(
 /// A merge patch (RFC 7396); null restores the default.
 #[utoipa::path(patch, path = "/api/v1/probes/{feature}", operation_id = "patch_probe", tag = "probes",
     params(
-        ("feature" = String, Path, description = "Name of a feature."),
+        ("feature" = String, Path, example = "baseinfo", description = "Name of a feature."),
         IfMatch,
     ),
     request_body(content((gopher_api::ProbePatch = "application/merge-patch+json"))),
@@ -95,7 +95,7 @@ pub(in crate::http) async fn patch(
 /// Stops the probe and forgets its configuration.
 #[utoipa::path(delete, path = "/api/v1/probes/{feature}", operation_id = "forget_probe", tag = "probes",
     params(
-        ("feature" = String, Path, description = "Name of a feature."),
+        ("feature" = String, Path, example = "baseinfo", description = "Name of a feature."),
         IfMatch,
     ),
     responses(

@@ -21,7 +21,7 @@ struct TargetQuery {
 /// What the scope resolves to now, and why a pid is or is not matched.
 #[utoipa::path(get, path = "/api/v1/targets", operation_id = "get_targets", tag = "probes",
     params(
-        ("feature" = String, Query, description = "Name of a feature."),
+        ("feature" = String, Query, example = "baseinfo", description = "Name of a feature."),
         ("pid" = Option<u32>, Query, description = "A pid to explain."),
     ),
     responses((status = 200, description = "What is observed.", body = TargetPage), ReadErrors))]

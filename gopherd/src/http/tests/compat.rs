@@ -140,6 +140,7 @@ async fn a_dry_run_says_what_the_configuration_would_be_and_changes_nothing() {
     let applied = &reply.json()["probes"]["tcp"];
     assert_eq!((&applied["generation"], &applied["state"]), (&0.into(), &"stopped".into()));
     assert_eq!(applied["config"]["params"], serde_json::json!({"report_period": 30}));
+    assert!(applied.get("expected_cost").is_none(), "it does not run");
     assert_eq!(get(&parts, "/tcp").await.body, "{}\n");
     for query in ["dry_run=yes", "dry_run", "dry_run=true&x=1"] {
         let reply = send(&parts, "PUT", &format!("/tcp?{query}"), FORM, body).await;
@@ -147,4 +148,8 @@ async fn a_dry_run_says_what_the_configuration_would_be_and_changes_nothing() {
     }
     assert_eq!(get(&parts, "/tcp").await.body, "{}\n");
     assert_eq!(send(&parts, "PUT", "/tcp?anything=else", FORM, body).await.status, 200);
+    let running = send(&parts, "PUT", "/tcp?dry_run=true", FORM, body).await.json();
+    assert_eq!(running["probes"]["tcp"]["expected_cost"]["map_bytes"], 4096);
+    let stopped = send(&parts, "PUT", "/tcp?dry_run=true", FORM, r#"json={"state":"stopped"}"#).await.json();
+    assert!(stopped["probes"]["tcp"].get("expected_cost").is_none(), "it would not run");
 }

@@ -5,6 +5,7 @@ mod guard;
 mod health;
 mod hostile;
 mod metrics;
+mod model;
 mod native;
 mod openapi;
 mod sockets;

@@ -5,7 +5,6 @@ use super::keys;
 use super::meaning::{self, Trouble};
 use super::settings::KafkaSettings;
 use crate::delivery::account::Account;
-use crate::delivery::board::Board;
 use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
@@ -32,7 +31,6 @@ pub(super) struct Context {
     answers: Mutex<Vec<Answer>>,
     fatal: AtomicBool,
     account: Arc<Account>,
-    board: Board,
 }
 
 impl ClientContext for Context {
@@ -82,7 +80,6 @@ impl Context {
     pub(super) fn trouble(&self, why: String) {
         if self.account.fail(why.clone()) {
             tracing::error!("Kafka: {why}");
-            self.board.refresh();
         }
     }
 
@@ -90,7 +87,6 @@ impl Context {
     pub(super) fn well(&self) {
         if self.account.recover() {
             tracing::info!("Kafka takes messages again");
-            self.board.refresh();
         }
     }
 }
@@ -117,7 +113,6 @@ impl Client {
         timeout_ms: u64,
         batching: &Batching,
         account: &Arc<Account>,
-        board: &Board,
     ) -> Result<Self, String> {
         if let Some(fault) = &settings.fault {
             return Err(fault.clone());
@@ -126,7 +121,6 @@ impl Client {
             answers: Mutex::default(),
             fatal: AtomicBool::new(false),
             account: Arc::clone(account),
-            board: board.clone(),
         };
         let mut config = settings.client(timeout_ms, batching);
         config.set_log_level(RDKafkaLogLevel::Warning);

@@ -6,7 +6,6 @@ use super::client::{Answer, Client, headers};
 use super::settings::KafkaSettings;
 use crate::delivery::Stop;
 use crate::delivery::account::Account;
-use crate::delivery::board::Board;
 use crate::expose::write_flat;
 use crate::sinks::SinkCounts;
 use crate::store::Store;
@@ -69,7 +68,7 @@ impl MetricKafka {
         settings: KafkaSettings,
         (machine, host): (&str, &str),
         counts: Arc<SinkCounts>,
-        (account, board): (Arc<Account>, Board),
+        account: Arc<Account>,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared { counts, ..Shared::default() });
         let stop = Stop::default();
@@ -78,7 +77,6 @@ impl MetricKafka {
             settings: settings.clone(),
             host: host.to_owned(),
             account,
-            board,
             stop: stop.clone(),
         };
         let thread = vital::spawn("kafka-metrics", move || sender.run())?;
@@ -135,7 +133,6 @@ struct Sender {
     settings: KafkaSettings,
     host: String,
     account: Arc<Account>,
-    board: Board,
     stop: Stop,
 }
 
@@ -152,7 +149,7 @@ impl Sender {
     fn run(self) {
         let mut batching = self.settings.batching();
         loop {
-            let client = Client::new(&self.settings, TIMEOUT_MS, &batching, &self.account, &self.board);
+            let client = Client::new(&self.settings, TIMEOUT_MS, &batching, &self.account);
             let why = match client.map(|client| self.serve(&client, &batching)) {
                 Ok(End::Stopped) => return,
                 Ok(End::TooLarge) => {
@@ -164,7 +161,6 @@ impl Sender {
             };
             if self.account.fail(why.clone()) {
                 tracing::error!("Kafka metrics: {why}");
-                self.board.refresh();
             }
             self.wait(RETRY);
             if self.stop.is_set() {

@@ -9,7 +9,6 @@ use super::keys::{self, Keys};
 use super::meaning::{self, Verdict};
 use super::settings::KafkaSettings;
 use crate::delivery::account::{Account, Loss};
-use crate::delivery::board::Board;
 use crate::delivery::spool::{Reader, Record, Ticket};
 use crate::delivery::{Stop, Stream};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
@@ -43,8 +42,6 @@ pub struct Worker {
     pub settings: KafkaSettings,
     /// The header `host`.
     pub host: String,
-    /// Where trouble is shown.
-    pub board: Board,
     /// Ends it.
     pub stop: Stop,
 }
@@ -105,7 +102,7 @@ impl Worker {
         while !self.stop.is_set() {
             let account = Arc::clone(self.reader.account());
             let mut outcome = Outcome::default();
-            let end = match Client::new(&self.settings, 0, &batching, &account, &self.board) {
+            let end = match Client::new(&self.settings, 0, &batching, &account) {
                 Ok(client) => self.serve(&client, &batching, &mut backoff, &mut outcome),
                 Err(fault) => End::Failed(fault),
             };
@@ -129,7 +126,6 @@ impl Worker {
     fn tell(&self, account: &Account, why: String) {
         if account.fail(why.clone()) {
             tracing::error!("Kafka: {why}");
-            self.board.refresh();
         }
     }
 

@@ -5,7 +5,6 @@ use super::meaning::{self, Verdict};
 use super::settings::WebhookSettings;
 use crate::delivery::Stop;
 use crate::delivery::account::Loss;
-use crate::delivery::board::Board;
 use crate::delivery::spool::Reader;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
@@ -20,8 +19,6 @@ pub struct Worker {
     pub reader: Reader,
     /// Where to.
     pub settings: WebhookSettings,
-    /// Where trouble is shown.
-    pub board: Board,
     /// Ends it.
     pub stop: Stop,
 }
@@ -64,7 +61,6 @@ impl Worker {
     fn fail(&self, why: String) {
         if self.reader.account().fail(why.clone()) {
             tracing::error!(sink = self.settings.name, "{why}");
-            self.board.refresh();
         }
     }
 
@@ -105,7 +101,6 @@ impl Worker {
                 self.reader.account().deliver(1);
                 if self.reader.account().recover() {
                     tracing::info!(sink = self.settings.name, "takes events again");
-                    self.board.refresh();
                 }
                 self.settle();
                 Ok(())
