@@ -1,6 +1,4 @@
-//! Bodies of a PUT at either door: any bytes get an answer, and what was accepted survives its own document.
+//! Bodies of a PUT or a PATCH at either door.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    gopherd::feature::fuzz_compat(bytes);
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| gopherd::fuzz::check("compat_body", bytes));

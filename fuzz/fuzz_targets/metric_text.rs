@@ -1,6 +1,4 @@
-//! Label values and user label names of any bytes: every text format parses strictly and gives them back.
+//! Label values and user label names in every text format.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    gopherd::expose::fuzz_text(bytes);
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| gopherd::fuzz::check("metric_text", bytes));
