@@ -119,8 +119,10 @@ fn a_full_file_system_is_told_once_everywhere_alike_and_its_end_too() {
     assert_eq!((&over["SeverityText"], &over["Attributes"]["entity_id"]), (&json!("INFO"), &json!(id)));
     assert_eq!((told(began), told(ended)), (1, 1));
     // It is not counted: `event.recovery` is off, so it went to the live stream alone.
-    let here = stream.messages().iter().filter(|sent| began(sent)).count();
-    assert_eq!(own(&daemon, "gopherd_events_total", "baseinfo"), here as f64);
+    let here: Vec<usize> =
+        stream.messages().iter().filter(|sent| began(sent)).map(|sent| sent.data.len()).collect();
+    assert_eq!(own(&daemon, "gopherd_events_total", "baseinfo"), here.len() as f64);
+    assert_eq!(own(&daemon, "gopherd_event_bytes_total", "baseinfo"), here.iter().sum::<usize>() as f64);
 
     // Who comes back is sent what it missed.
     let again = Following::start(&daemon.rest(), "&entity=fs", Some(&sent.id));

@@ -1,6 +1,6 @@
 //! The daemon itself: metrics in Kafka, and what it says of brokers that are not there.
 
-use gopher_e2e::kafka::shared;
+use gopher_e2e::kafka::{USER, shared};
 use gopher_e2e::{Setup, eventually};
 use rustix::process::Signal;
 
@@ -56,4 +56,32 @@ fn a_broker_that_is_not_there_is_a_problem_and_a_reload_mends_it() {
     daemon.signal(Signal::HUP);
     eventually("no problem", || (!problems().contains("kafka")).then_some(()));
     assert!(daemon.terminate().success());
+}
+
+/// With `GOPHERD_BIN_DIR` this tells of an installed daemon, whose OpenSSL is built without what nobody needs.
+#[test]
+fn the_daemon_itself_reaches_brokers_over_tls_and_with_passwords() {
+    let broker = shared();
+    let tls = format!("security_protocol = \"ssl\"\nssl_ca = \"{}\"", broker.ca().display());
+    let with = |mechanism: &str| {
+        format!("username = \"{}\"\npassword = \"{}\"\nsasl_mechanism = \"{mechanism}\"", USER.0, USER.1)
+    };
+    for (topic, address, more) in [
+        ("by_tls", broker.tls_address(), tls),
+        ("by_plain", broker.sasl_address(), with("PLAIN")),
+        ("by_scram", broker.sasl_address(), with("SCRAM-SHA-256")),
+    ] {
+        let setup = Setup::new()
+            .section(
+                "metric",
+                &format!("out_channel = [\"web_server\", \"kafka\"]\nkafka_topic = \"{topic}\""),
+            )
+            .section("kafka", &format!("kafka_broker = \"{address}\"\n{more}"));
+        let daemon = setup.start();
+        daemon.put("baseinfo", MEMORY);
+        broker.read_until("a message of memory", topic, |read| {
+            read.iter().any(|read| read.document["entity_name"] == "mem").then_some(())
+        });
+        assert!(daemon.terminate().success());
+    }
 }

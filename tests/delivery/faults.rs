@@ -115,6 +115,39 @@ fn a_full_disk_loses_what_comes_counted_and_recovers_by_itself() {
 }
 
 #[test]
+fn a_disk_that_forces_nothing_is_named_until_it_does_and_everything_arrives() {
+    let broker = shared();
+    let setup = Setup::new(&format!(
+        "{}[spool]\nfsync = \"interval\"\nfsync_interval = \"100ms\"\n",
+        config(&broker.address(), "unforced", "")
+    ));
+    let faults = setup.path("faults");
+    std::fs::write(&faults, "spool.sync 5\n").expect("a fault");
+    let mut driver = setup.start_with(&[("TEST_FAULTS", faults.display().to_string())]);
+    driver.send("event", 100, 1000);
+    let named = |driver: &mut crate::driver::Driver| driver.problems().contains("forcing to the disk");
+    // What is wrong is looked at when something is accepted.
+    eventually("the problem to be shown", || {
+        driver.send("event", 1, 100);
+        named(&mut driver).then_some(())
+    });
+    // A write that works is no word about the disk.
+    for _ in 0..20 {
+        driver.send("event", 10, 1000);
+        assert!(named(&mut driver), "{}", driver.problems());
+    }
+    std::fs::write(&faults, "").expect("no fault");
+    eventually("the problem to be over", || {
+        driver.send("event", 1, 100);
+        (driver.problems() == "[]").then_some(())
+    });
+    driver.drained("kafka");
+    let result = tally("disk forces nothing", &driver.accepted(), &seqs(&broker.read("unforced")));
+    assert_eq!((result.missing.len(), driver.lost("kafka")), (0, 0));
+    driver.close();
+}
+
+#[test]
 fn a_spool_that_is_full_drops_the_oldest_and_each_is_counted() {
     let mut broker = shared();
     let setup =

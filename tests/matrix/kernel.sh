@@ -41,8 +41,12 @@ quiet_apt() {
 quiet_apt apt-get update >&2
 package=$(quiet_apt apt-cache pkgnames linux- | grep -E "$pattern" | sort -V | tail -n 1)
 [ -n "$package" ] || { echo "kernel.sh: $suite has no package like $pattern" >&2 && exit 1; }
-(cd "$work/deb" && quiet_apt apt-get download "$package" >&2)
-dpkg -x "$work"/deb/*.deb "$work/tree"
+# Newer packages have the image alone, and the modules in one of their own.
+packages=$package
+case $package in linux-binary-*) packages="$package linux-modules-${package#linux-binary-}" ;; esac
+# shellcheck disable=SC2086 # a list of names
+(cd "$work/deb" && quiet_apt apt-get download $packages >&2)
+for deb in "$work"/deb/*.deb; do dpkg -x "$deb" "$work/tree"; done
 # In boot, or beside the modules in packages named linux-binary.
 image=$(find "$work/tree" -name 'vmlinuz*' -type f | head -n 1)
 cp "$image" "$out/vmlinuz"

@@ -40,8 +40,16 @@ done
 
 # shellcheck disable=SC2086 # as above
 awk -v versions="$(for kernel; do cat "$work/$kernel/version"; done | tr '\n' ' ')" -f "$here/table.awk" $logs
+for kernel; do
+	case " $failed " in *" $kernel "*) continue ;; esac
+	once=$(sed -n 's/^test \([^ ]*\) .*FAILED$/\1/p' "$work/$kernel/log" | sort -u | tr '\n' ' ')
+	[ -z "$once" ] || say "$kernel: failed once and passed when run again: $once"
+done
 for kernel in $failed; do
-	say "$kernel failed; the end of $work/$kernel/log:"
-	tail -n 40 "$work/$kernel/log" >&2
+	# The last thing printed, since a log may be kept from its end only: what the tests that failed said and, if the
+	# guest died, its last words.
+	say "$kernel failed; from $work/$kernel/log:"
+	sed -n '/^failures:$/,/^test result: FAILED/p' "$work/$kernel/log" | head -n 200 >&2
+	grep -q '^MATRIX rc=' "$work/$kernel/log" || tail -n 40 "$work/$kernel/log" >&2
 done
 [ -z "$failed" ]

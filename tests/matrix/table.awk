@@ -38,6 +38,7 @@ function cell(kind, name, value,    key) {
 		order[++count] = key
 		if (length(name) > width) width = length(name)
 	}
+	if (value == "ok" && values[key, column] ~ /FAILED|2nd/) value = "2nd ok"
 	values[key, column] = value
 	if (length(value) > widths[column]) widths[column] = length(value)
 }

@@ -141,7 +141,8 @@ fn accept(delivery: &Delivery, events: &mut Events, count: usize) {
     delivery.acceptor().accept(&messages);
 }
 
-fn our_log(count: u32) -> f64 {
+/// Seconds until so many events are in a log.
+pub(crate) fn our_log(count: u32) -> f64 {
     let folder = tempfile::tempdir().expect("a folder");
     let delivery = open(&folder, EventChannel::Logs, "", "");
     let mut events = Events::new();

@@ -9,9 +9,11 @@
 mod container;
 mod containers;
 mod delivery;
+mod each_probe;
 mod events;
 mod flood;
 mod functions;
+mod growth;
 mod io;
 mod keepalive;
 mod latency;
@@ -21,6 +23,7 @@ mod process_table;
 mod report;
 mod resident;
 mod scrape;
+mod servers;
 mod socket;
 mod tcp;
 mod tcp_load;
@@ -64,7 +67,10 @@ const PARTS: &[Part] = &[
     ("events", events::measure),
     ("delivery", delivery::measure),
     ("proc: system calls", proc::measure),
+    ("proc: servers", servers::measure),
     ("disk requests", io::measure),
+    ("each probe", each_probe::measure),
+    ("growth", growth::measure),
 ];
 
 fn main() -> ExitCode {

@@ -1,21 +1,20 @@
-//! What `proc` costs: redis at full load with and without the sub-probes that run by default, in turn, since only the
-//! difference means something on a shared machine; a system call with and without being followed; and whether short
-//! processes at full speed are all counted.
+//! What `proc` costs: a system call with and without being followed, and whether short processes at full speed are all
+//! counted. What servers lose to it is in `servers`.
 
 use crate::Length;
 use crate::report::Report;
-use gopher_e2e::daemon::free_port;
-use gopher_e2e::process::{Background, command, text_of};
-use gopher_e2e::{Daemon, Setup, eventually, within};
+use gopher_e2e::process::{Background, command};
+use gopher_e2e::{Daemon, Setup, within};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Read as _;
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-const STOP: &str = r#"{"state":"stopped"}"#;
+/// Ends a feature.
+pub(crate) const STOP: &str = r#"{"state":"stopped"}"#;
 
-fn start(daemon: &Daemon<'_>, sub_probes: Option<&[&str]>, selection: (&str, Value)) {
+/// Has `proc` run with these sub-probes, or with those that are on by default, for a selection.
+pub(crate) fn start(daemon: &Daemon<'_>, sub_probes: Option<&[&str]>, selection: (&str, Value)) {
     let mut order = json!({"params": {"report_period": 5}, "state": "running"});
     if let Some(names) = sub_probes {
         order["cmd"] = json!({"probe": names});
@@ -24,51 +23,15 @@ fn start(daemon: &Daemon<'_>, sub_probes: Option<&[&str]>, selection: (&str, Val
     daemon.put("proc", &order.to_string());
 }
 
-fn everything() -> (&'static str, Value) {
+/// The whole host.
+pub(crate) fn everything() -> (&'static str, Value) {
     ("blacklist", json!({}))
 }
 
 /// Adds everything about `proc`.
 pub(crate) fn measure(length: Length, report: &mut Report) {
-    redis(length, report);
     calls(length, report);
     short_processes(length, report);
-}
-
-fn redis(length: Length, report: &mut Report) {
-    let setup = Setup::new();
-    let port = free_port().to_string();
-    let mut server = command("redis-server");
-    server.args(["--port", &port, "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]);
-    let _server = Background::start(server, &setup.path("redis.log"));
-    eventually("redis to listen", || TcpStream::connect(format!("127.0.0.1:{port}")).ok());
-    let requests = length.pick("400000", "50000");
-    let rate = || -> f64 {
-        let text =
-            text_of("redis-benchmark", &["-p", &port, "-t", "get", "-n", requests, "-c", "50", "--csv"]);
-        let line = text.lines().find(|line| line.starts_with("\"GET\"")).expect("a result");
-        let number = line.split(',').nth(1).expect("a rate").trim_matches('"');
-        number.parse().expect("a number")
-    };
-    let daemon = setup.start();
-    let asked: &[&str] = &["proc_syscall", "proc_io", "proc_net"];
-    for (what, limit, names) in [
-        ("proc, its default sub-probes: redis answers fewer requests a second", Some(3.0), None),
-        ("proc, proc_syscall + proc_io + proc_net: redis answers fewer requests a second", None, Some(asked)),
-    ] {
-        let mut losses = Vec::new();
-        for _ in 0..length.pick(9, 3) {
-            let without = rate();
-            start(&daemon, names, everything());
-            let with = rate();
-            daemon.put("proc", STOP);
-            losses.push((1.0 - with / without) * 100.0);
-        }
-        match limit {
-            Some(limit) => report.limited(what, "%", limit, losses),
-            None => report.shown(what, "%", losses),
-        }
-    }
 }
 
 /// Nanoseconds of one read of a byte from /dev/zero, of the fastest of several rounds.

@@ -89,7 +89,10 @@ impl Report {
                 format!("{} {}", number(median), row.unit),
                 format!("{} … {}", number(min), number(max)),
                 runs.to_string(),
-                row.limit.map_or_else(String::new, |limit| format!("{:.0} %", 100.0 * median / limit)),
+                // Of a limit of nothing there is no part.
+                row.limit
+                    .filter(|limit| *limit > 0.0)
+                    .map_or_else(String::new, |limit| format!("{:.0} %", 100.0 * median / limit)),
                 row.verdict().to_owned(),
             ]
         }));

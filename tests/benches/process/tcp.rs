@@ -4,7 +4,10 @@ use crate::Length;
 use crate::measure::{Spread, memory, threads};
 use crate::process_table::sleepers;
 use crate::report::Report;
+use gopher_e2e::process::text_of;
 use gopher_e2e::{Daemon, Setup, eventually};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, netlink, recv, send, socket};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
@@ -17,33 +20,39 @@ use std::time::{Duration, Instant};
 /// Processes that hold connections, both ends of each; one of them is a tenth.
 const HOLDERS: usize = 10;
 const CONNECTIONS: usize = 1000;
-/// Set for a process that is a holder.
+/// Set for a process that is a holder: how many connections it holds.
 const HOLD: &str = "GOPHER_BENCH_HOLD";
-const SAMPLE: Duration = Duration::from_secs(1);
+pub(crate) const SAMPLE: Duration = Duration::from_secs(1);
 
 /// What a holder does instead of measuring: holds its connections until its standard input ends.
 #[allow(clippy::print_stdout)] // how it says that it is ready
 pub(crate) fn hold_if_asked() -> bool {
-    if std::env::var_os(HOLD).is_none() {
+    let Some(count) = std::env::var(HOLD).ok().and_then(|text| text.parse::<usize>().ok()) else {
         return false;
-    }
+    };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let at = listener.local_addr().expect("bound");
     let pair = |_| (TcpStream::connect(at).expect("connected"), listener.accept().expect("accepted"));
-    let held: Vec<_> = (0..CONNECTIONS).map(pair).collect();
+    let held: Vec<_> = (0..count).map(pair).collect();
     println!("ready");
     let _ = std::io::stdin().read_line(&mut String::new());
     drop(held);
     true
 }
 
-struct Holder(Child);
+/// A process that holds connections to itself.
+pub(crate) struct Holder(Child);
 
 impl Holder {
+    /// Starts one; `count` connections are twice as many sockets.
     #[allow(clippy::disallowed_methods)] // the processes that are observed
-    fn start() -> Self {
+    pub(crate) fn start(count: usize) -> Self {
         let own = std::env::current_exe().expect("this program");
-        let child = Command::new(own).env(HOLD, "1").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let child = Command::new(own)
+            .env(HOLD, count.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
         let mut child = child.expect("a holder");
         let mut line = String::new();
         let output = child.stdout.as_mut().expect("standard output is piped");
@@ -71,7 +80,8 @@ pub(crate) fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-fn put(daemon: &Daemon<'_>, selection: (&str, serde_json::Value)) {
+/// Has `tcp` run over a selection, with a pass every [`SAMPLE`].
+pub(crate) fn put(daemon: &Daemon<'_>, selection: (&str, serde_json::Value)) {
     let mut order = json!({
         "params": {"report_period": 600, "sample_period": SAMPLE.as_millis()}, "state": "running",
     });
@@ -118,15 +128,19 @@ fn map_memory(pid: u32) -> f64 {
 fn passes(length: Length, report: &mut Report) {
     let setup = Setup::new();
     let daemon = setup.start();
-    let holders: Vec<_> = (0..HOLDERS).map(|_| Holder::start()).collect();
+    let holders: Vec<_> = (0..HOLDERS).map(|_| Holder::start(CONNECTIONS)).collect();
     let before = memory(daemon.pid()).rss;
     put(&daemon, ("blacklist", json!({})));
     sleep(SAMPLE * 3);
     let rounds = length.pick(5, 2);
     let (mut bare, mut all, mut tenth) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ss, mut beside) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         bare.push(ms(sock_diag()));
-        all.push(pass(&daemon, length));
+        let (ours, peers) = (pass(&daemon, length), ms(ss_tin()));
+        all.push(ours);
+        ss.push(peers);
+        beside.push(ours / peers);
     }
     let grown = memory(daemon.pid()).rss - before;
     put(&daemon, ("snoopers", json!({"proc_id": [holders[0].0.id()]})));
@@ -139,17 +153,34 @@ fn passes(length: Length, report: &mut Report) {
     let sockets = HOLDERS * CONNECTIONS * 2;
     report.shown(&format!("tcp, {sockets} sockets: a bare loop of sock_diag"), "ms", bare);
     report.limited(&format!("tcp, {sockets} sockets: CPU a pass"), "ms", floor, all);
+    report.shown(&format!("tcp, {sockets} sockets: CPU of `ss -tin`"), "ms", ss);
+    report.limited(&format!("tcp, {sockets} sockets: CPU a pass over that of `ss -tin`"), "×", 1.0, beside);
     report.limited("tcp, a tenth of them in scope: CPU a pass", "ms", floor / 3.0, tenth);
     report.limited(&format!("tcp, {sockets} sockets: growth of RSS"), "MB", 20.0, vec![grown]);
 }
 
 /// CPU time of the probe's thread for one of several passes, in milliseconds.
-fn pass(daemon: &Daemon<'_>, length: Length) -> f64 {
+pub(crate) fn pass(daemon: &Daemon<'_>, length: Length) -> f64 {
     let passes = length.pick(10, 4);
     let used = || threads(daemon.pid()).get("probe-tcp").copied().expect("the probe's thread");
     let before = used();
     sleep(SAMPLE * passes);
     ms(used() - before) / f64::from(passes)
+}
+
+/// CPU time of one run of `ss` that lists the same with the same facts; its text is read and thrown away.
+fn ss_tin() -> Duration {
+    let children = || {
+        let used = getrusage(UsageWho::RUSAGE_CHILDREN).expect("the kernel knows");
+        [used.user_time(), used.system_time()]
+            .map(|time| time.num_microseconds().cast_unsigned())
+            .iter()
+            .sum::<u64>()
+    };
+    let before = children();
+    let lines = text_of("ss", &["-tinH"]).lines().count();
+    assert!(lines >= HOLDERS * CONNECTIONS * 2, "{lines} lines of ss");
+    Duration::from_micros(children() - before)
 }
 
 /// CPU time of this thread for a dump of all IPv4 TCP sockets with tcp_info, of which nothing is kept.
