@@ -8,6 +8,7 @@ TARGET  := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 BIN     := $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 RUN     := $(CURDIR)/target/run
 FUZZ_SECONDS ?= 60
+FUZZ_SHORT_SECONDS ?= 120
 # Of those that `make matrix` boots, the ones that `make test` does: the oldest, and the oldest with what it lacks.
 KERNELS ?= 5.10 6.1
 C_SOURCES = $(shell find bpf/include probes \( -name '*.bpf.c' -o -name '*.h' \) -not -path '*/target/*')
@@ -19,7 +20,7 @@ CRITERION_short := --warm-up-time 0.1 --measurement-time 0.3 --sample-size 10
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(CURDIR)/target/tools/usr/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak bench matrix fmt lint deny check-package check-fresh release rpm rpm-vm deb prove-release image fuzz clean
+.PHONY: help run test soak bench matrix fmt lint deny check-package check-fresh release rpm rpm-vm deb check-reproducible prove-release image fuzz fuzz-short clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -35,14 +36,18 @@ test: ## install what is missing, then every check and every test; what CI runs
 	@packaging/bootstrap.sh test
 	@$(MAKE) --no-print-directory lint deny check-package
 	cargo test --locked --profile $(PROFILE) --workspace
+	@$(MAKE) --no-print-directory fuzz-short
 	@PROFILE=$(PROFILE) tests/matrix/run.sh $(KERNELS)
 
 SOAK_KILLS ?= 100
-soak: ## delivery under faults for long: SOAK_KILLS=100 kills, a broker away for a minute, a thousand random histories of the spool
+SOAK_SECONDS ?= 86400
+soak: ## what grows in SOAK_SECONDS (a day) of work; before it delivery under faults: SOAK_KILLS=100 kills, a broker away for a minute
 	@packaging/bootstrap.sh test
 	cargo test --locked --profile $(PROFILE) --workspace --no-run
 	PROPTEST_CASES=1000 cargo test --locked --profile $(PROFILE) --workspace --lib delivery::spool
 	GOPHERD_E2E_KILLS=$(SOAK_KILLS) GOPHERD_E2E_OUTAGE=60 cargo test --locked --profile $(PROFILE) --workspace --test delivery -- --nocapture
+	cargo build --locked --release --workspace --bins
+	GOPHERD_BIN_DIR=$(TARGET)/release SOAK_SECONDS=$(SOAK_SECONDS) cargo test --locked --profile $(PROFILE) --workspace --bench soak
 
 matrix: ## the root tests in VMs with Linux 5.10, 6.1, 6.12 and the newest; one table (downloads the kernels)
 	@packaging/bootstrap.sh test
@@ -96,6 +101,10 @@ rpm-vm: rpm deb ## the rpm's life in an emulated machine with systemd: install, 
 deb: release ## the same as deb
 	@packaging/deb.sh $(TARGET)
 
+check-reproducible: ## build rpm, debuginfo and deb twice and compare their bytes (as root; twice as long as make rpm)
+	@packaging/bootstrap.sh package
+	@packaging/check-reproducible.sh $(TARGET)
+
 prove-release: deb ## start the deb's daemon in a Debian 11 root that has nothing else
 	@packaging/prove-release.sh $(TARGET)
 
@@ -106,8 +115,12 @@ image: release ## container image gopherd:latest, with podman or docker (IMAGE_F
 fuzz: ## each fuzz target for FUZZ_SECONDS=60 (needs a nightly toolchain and g++; installs cargo-fuzz)
 	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 	@for target in $$(cargo +nightly fuzz list); do \
-		cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+		found=fuzz/target/corpus/$$target; mkdir -p $$found; \
+		cargo +nightly fuzz run "$$target" $$found fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
+
+fuzz-short: ## every fuzz target on the stable toolchain, two minutes together (FUZZ_SHORT_SECONDS=120)
+	GOPHERD_FUZZ_SECONDS=$(FUZZ_SHORT_SECONDS) cargo test --locked --profile $(PROFILE) --workspace --test fuzz -- --nocapture
 
 clean: ## remove what was built and what `make run` left
 	cargo clean
