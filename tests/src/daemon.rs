@@ -4,6 +4,7 @@
 //! the daemon and start the next one on the same folders.
 
 use crate::process::{Background, built, command};
+use crate::wait::{DEADLINE, within};
 use crate::{Client, Response, Scrape, eventually};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -239,10 +240,17 @@ impl Daemon<'_> {
         Scrape::parse(&self.metrics().get(path).expect(200).text())
     }
 
-    /// Scrapes /metrics until `look` finds what it looks for.
+    /// Scrapes /metrics until `look` finds what it looks for; says what there was instead when it does not come.
     #[track_caller]
     pub fn scrape_until<T>(&self, what: &str, mut look: impl FnMut(&Scrape) -> Option<T>) -> T {
-        eventually(what, || look(&self.scrape("/metrics")))
+        let mut last = Scrape::default();
+        let found = within(DEADLINE, || {
+            last = self.scrape("/metrics");
+            look(&last)
+        });
+        found.unwrap_or_else(|| {
+            panic!("waited {} s in vain for: {what}; {}", DEADLINE.as_secs(), last.brief())
+        })
     }
 
     /// Starts `baseinfo` anew with this configuration, every ten minutes one report, and returns the

@@ -50,6 +50,19 @@ impl Scrape {
         }
     }
 
+    /// What the daemon lost, and some of what it shows of the host: for a test that did not find what it looked for.
+    pub fn brief(&self) -> String {
+        let lost = self.all("gopherd_lost_total").filter(|sample| sample.value > 0.0);
+        let host = self.samples.iter().filter(|sample| {
+            !sample.name.starts_with("gopherd_")
+                && sample.label("le").is_none()
+                && sample.label("quantile").is_none()
+        });
+        let line = |sample: &Sample| format!("\n  {} {:?} {}", sample.name, sample.labels, sample.value);
+        let [lost, host] = [lost.map(line).collect::<String>(), host.take(100).map(line).collect()];
+        format!("lost:{lost}\nshown:{host}")
+    }
+
     /// The samples of one name.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Sample> {
         self.samples.iter().filter(move |sample| sample.name == name)

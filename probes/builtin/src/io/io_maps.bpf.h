@@ -3,6 +3,7 @@
 #ifndef IO_MAPS_BPF_H
 #define IO_MAPS_BPF_H
 
+/* The reader makes it fewer on hosts with many CPUs. */
 #define MAX_DEVICES 512
 #define REQUEST_SETS 8192 /* of IO_WAYS each; a power of two */
 #define MAX_BIOS 8192
@@ -15,11 +16,13 @@ uint64_t period = 1; /* which period runs */
 uint64_t sample_ns = 0; /* between two samples of a device on a CPU */
 uint32_t doing = 0; /* IO_TIMES and so on */
 
-/* By device. Not preallocated: a host has many CPUs and few devices that work. */
+/*
+ * By device. Preallocated, though most hosts use little of it: a program may not wait for memory, and where it
+ * gets none (a control group at its limit is enough) the first requests of a device would not be counted.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, MAX_DEVICES);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, uint32_t);
 	__type(value, struct io_counts);
 } devices SEC(".maps");
@@ -28,7 +31,6 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_DEVICES);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, uint32_t);
 	__type(value, struct io_name);
 } names SEC(".maps");
@@ -56,7 +58,6 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, MAX_DEVICES);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, uint32_t);
 	__type(value, struct io_pages);
 } pages SEC(".maps");

@@ -9,18 +9,31 @@ use super::failure::Numbering;
 use super::jobs::{Gives, JOBS};
 use super::tables::LATENCY;
 use libbpf_rs::skel::Skel as _;
-use libbpf_rs::{MapCore, MapFlags, MapHandle};
+use libbpf_rs::{MapCore, MapFlags, MapHandle, num_possible_cpus};
 use probe_core::{Outcome, ProbeError, SubProbes};
 use probe_kit::bpf::{Bpf, ObjectSpec, Storage, abi, cost, lookup, per_cpu, raised, snapshot};
 use probe_kit::clock::monotonic_ns;
 use probe_kit::kernel::{Kernel, Requirement};
 use rustix::param::page_size;
 use std::io;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
 /// A bio that nobody ends for so long was ended where no program saw it; it is thrown out when the map is full.
 const FORGOTTEN: Duration = Duration::from_secs(300);
+
+/// What the maps by device may take on all CPUs together; they are made whole at the start.
+const ROOM: usize = 16 << 20;
+/// Devices that there is room for: `MAX_DEVICES` with up to 70 CPUs, the fewest with 565 and more.
+const DEVICES: RangeInclusive<usize> = 64..=512;
+
+/// Devices that there is room for on a host with so many CPUs.
+fn room(cpus: usize) -> u32 {
+    let fits = ROOM / (cpus.max(1) * (size_of::<io_counts>() + size_of::<io_pages>()));
+    // Below 2^10.
+    fits.clamp(*DEVICES.start(), *DEVICES.end()).try_into().unwrap_or(u32::MAX)
+}
 
 /// The kernels that number states of requests in the older way have this.
 const ZONES_ARE_LOCKED: Requirement = Requirement::Field("elevator_type", "elevator_features");
@@ -51,7 +64,13 @@ impl<'o> Source<'o> {
     /// Loads what `kernel` can do.
     pub(super) fn load(storage: &'o mut Storage, kernel: &Kernel) -> Result<Self, ProbeError> {
         let spec = ObjectSpec { name: "io", owner: "io", bytes: bpf::OBJECT, jobs: JOBS };
+        let room = room(num_possible_cpus().map_err(|error| ProbeError::failed("counting CPUs", error))?);
         let object = Bpf::load::<IoSkelBuilder>(&spec, kernel, None, storage, |open| {
+            let maps = &mut open.maps;
+            for map in [&mut maps.devices, &mut maps.names, &mut maps.pages] {
+                // Refused for a map that exists already only; these do not.
+                let _ = map.set_max_entries(room);
+            }
             if let Some(data) = open.maps.rodata_data.as_deref_mut() {
                 data.bounds = *LATENCY;
                 data.page_shift = page_size().trailing_zeros();
