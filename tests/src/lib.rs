@@ -24,6 +24,7 @@ pub mod service;
 pub mod slope;
 pub mod stream;
 pub mod terminal;
+pub mod tries;
 pub mod wait;
 
 pub use daemon::{Daemon, Setup};
@@ -31,4 +32,5 @@ pub use disk::SmallDisk;
 pub use http::{Client, Response};
 pub use scrape::{Sample, Scrape};
 pub use terminal::Terminal;
+pub use tries::tries;
 pub use wait::{eventually, within};

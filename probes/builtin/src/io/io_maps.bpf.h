@@ -17,8 +17,8 @@ uint64_t sample_ns = 0; /* between two samples of a device on a CPU */
 uint32_t doing = 0; /* IO_TIMES and so on */
 
 /*
- * By device. Preallocated, though most hosts use little of it: a program may not wait for memory, and where it
- * gets none (a control group at its limit is enough) the first requests of a device would not be counted.
+ * By device. Preallocated, though most hosts use little of it: a program may not wait for memory, and where
+ * it gets none (a control group at its limit is enough) the first requests of a device would not be counted.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
