@@ -35,7 +35,7 @@ run: ## install what is missing, build, start the daemon in the foreground under
 test: ## install what is missing, then every check and every test; what CI runs
 	@packaging/bootstrap.sh test
 	@$(MAKE) --no-print-directory lint deny check-package
-	cargo test --locked --profile $(PROFILE) --workspace
+	@PROFILE=$(PROFILE) tests/run.sh
 	@$(MAKE) --no-print-directory fuzz-short
 	@PROFILE=$(PROFILE) tests/matrix/run.sh $(KERNELS)
 
@@ -75,7 +75,7 @@ lint: ## formatting, clippy without a warning, shell scripts
 	cargo fmt --all --check
 	clang-format --dry-run -Werror $(C_SOURCES)
 	cargo clippy --locked --profile $(PROFILE) --workspace --all-targets -- -D warnings
-	shellcheck -x .ci/run packaging/*.sh packaging/*/*.sh packaging/deb/* tests/matrix/*.sh bpf/vmlinux/*.sh
+	shellcheck -x .ci/run packaging/*.sh packaging/*/*.sh packaging/deb/* tests/*.sh tests/matrix/*.sh bpf/vmlinux/*.sh
 
 deny: ## licences, bans and sources of the dependencies
 	cargo deny --locked check --hide-inclusion-graph bans licenses sources
