@@ -100,12 +100,15 @@ static __always_inline int gopher_in_execve(const struct task_struct *task)
 #define gopher_is_compat(regs) ((regs)->user_regs.pstate & 0x10 /* PSR_MODE32_BIT */)
 #endif
 
-/* Nanoseconds that a thread was runnable without a CPU, as /proc/<pid>/schedstat; 0 where nobody counts. */
+/*
+ * Nanoseconds that a thread was runnable without a CPU, as /proc/<pid>/schedstat; 0 where nobody counts. A
+ * direct load, for tasks that the verifier knows.
+ */
 static __always_inline uint64_t gopher_run_delay(const struct task_struct *task)
 {
 	if (!bpf_core_field_exists(task->sched_info.run_delay))
 		return 0;
-	return BPF_CORE_READ(task, sched_info.run_delay);
+	return task->sched_info.run_delay;
 }
 
 /* Whether a bio is a copy of another: BIO_CLONED, whose enum has no name; bit 1 from 4.10 on. */

@@ -46,14 +46,34 @@ static __always_inline void unread(struct proc_sched *process)
 
 PROC_FUNCTIONS(unread)
 
+/* What a thread has waited for the CPU that it leaves now was counted when it got it. */
+static __always_inline void waited(struct task_struct *task, uint64_t ns)
+{
+	struct proc_sched *process = proc_of(task->tgid, task);
+
+	if (process)
+		proc_add_time(&process->run_queue, ns);
+}
+
 static __always_inline void leaves(struct task_struct *task, uint64_t now)
 {
-	struct spell spell = {.since = now};
 	uint32_t pid = task->pid;
+	struct spell *spell = bpf_map_lookup_elem(&spells, &pid), first = {.since = now};
+	uint64_t run_delay = gopher_run_delay(task), io_wait = BPF_CORE_READ_BITFIELD(task, in_iowait);
 
-	spell.run_delay = gopher_run_delay(task);
-	spell.io_wait = BPF_CORE_READ_BITFIELD_PROBED(task, in_iowait);
-	if (bpf_map_update_elem(&spells, &pid, &spell, BPF_ANY))
+	if (spell) {
+		if (run_delay > spell->run_delay)
+			waited(task, run_delay - spell->run_delay);
+		/* In place, which costs less than an update: nobody else writes to it while its thread is
+		 * on a CPU. */
+		spell->since = now;
+		spell->run_delay = run_delay;
+		spell->io_wait = io_wait;
+		return;
+	}
+	first.run_delay = run_delay;
+	first.io_wait = io_wait;
+	if (bpf_map_update_elem(&spells, &pid, &first, BPF_ANY))
 		gopher_lose(PROC_SCHED_LOST_SPELL);
 }
 
@@ -74,24 +94,6 @@ static __always_inline void comes(struct task_struct *task, uint64_t now)
 	spell->since = 0;
 }
 
-/* What a thread has waited for the CPU that it leaves now was counted when it got it. */
-static __always_inline void waited(struct task_struct *task)
-{
-	uint32_t pid = task->pid, tgid = task->tgid;
-	struct spell *spell = bpf_map_lookup_elem(&spells, &pid);
-	struct proc_sched *process;
-	uint64_t delay;
-
-	if (!spell)
-		return;
-	delay = gopher_run_delay(task);
-	if (delay <= spell->run_delay)
-		return;
-	process = proc_of(tgid, task);
-	if (process)
-		proc_add_time(&process->run_queue, delay - spell->run_delay);
-}
-
 SEC("?tp_btf/sched_switch")
 int BPF_PROG(switched, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
@@ -103,10 +105,8 @@ int BPF_PROG(switched, bool preempt, struct task_struct *prev, struct task_struc
 	if (!out && !in)
 		return 0;
 	now = bpf_ktime_get_ns();
-	if (out) {
-		waited(prev);
+	if (out)
 		leaves(prev, now);
-	}
 	if (in)
 		comes(next, now);
 	return 0;
