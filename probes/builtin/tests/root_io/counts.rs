@@ -54,6 +54,7 @@ fn root_requests_and_bytes_are_those_of_the_workload_and_of_the_kernel() {
         #[allow(clippy::cast_precision_loss)] // a small number
         let samples = rows.samples(disk.name(), &format!("{stage}_latency_ns")) as f64;
         assert_eq!(samples, count, "{stage}");
+        holds_its_longest_and_its_sum(&rows, disk.name(), stage);
         assert_eq!(value(&format!("{stage}_latency_ns")), value(&format!("latency_{stage}_sum")));
         let (max, last) = (value(&format!("latency_{stage}_max")), value(&format!("latency_{stage}_last")));
         assert!(max >= last && last > 0.0 && max * count >= value(&format!("latency_{stage}_sum")));
@@ -73,6 +74,22 @@ fn root_requests_and_bytes_are_those_of_the_workload_and_of_the_kernel() {
         "a period without requests"
     );
     assert_eq!(quiet.value("io_latency", disk.name(), "count_latency_req"), value("count_latency_req"));
+}
+
+/// The last bucket with something in it is that of the longest, and the sum lies between the buckets' lower and upper bounds.
+#[allow(clippy::cast_precision_loss)] // seconds, and small numbers
+fn holds_its_longest_and_its_sum(rows: &Rows, device: &str, stage: &str) {
+    let (bounds, counts) = rows.distribution(device, &format!("{stage}_latency_ns"));
+    let value = |column: &str| rows.value("io_latency", device, &format!("latency_{stage}_{column}"));
+    let (max, sum) = (value("max"), value("sum"));
+    let last = counts.iter().rposition(|count| *count > 0);
+    assert_eq!(last, Some(bounds.partition_point(|bound| (*bound as f64) < max)), "{max} of {counts:?}");
+    let lower = |at: usize| at.checked_sub(1).map_or(0.0, |at| bounds[at] as f64);
+    let upper = |at: usize| bounds.get(at).map_or(max, |bound| (*bound as f64).min(max));
+    let all = |bound: &dyn Fn(usize) -> f64| -> f64 {
+        counts.iter().enumerate().map(|(at, count)| bound(at) * *count as f64).sum()
+    };
+    assert!((all(&lower)..=all(&upper)).contains(&sum), "{sum} of {counts:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The probe on a thread of its own, told what to do and read as the daemon does it.
 
-use probe_core::{Env, Occurrence, Order, ParamSpec, ParamValue, Params, Value, params};
+use probe_core::{Env, Kind, Occurrence, Order, ParamSpec, ParamValue, Params, Value, params};
 use probe_kit::link::Delivery;
 pub(crate) use probe_kit::testing::{Alone, PATIENCE};
 use probe_kit::testing::{Observed, SeenRow, seen};
@@ -164,9 +164,23 @@ impl Rows {
     /// The number of values in a distribution of `io_latency`.
     #[track_caller]
     pub(crate) fn samples(&self, device: &str, column: &str) -> u64 {
+        self.distribution(device, column).1.iter().sum()
+    }
+
+    /// The bounds of a distribution of `io_latency`, and what is in its buckets.
+    #[track_caller]
+    pub(crate) fn distribution(&self, device: &str, column: &str) -> (&'static [u64], Vec<u64>) {
+        let tables = probes::find("io").map(|feature| feature.tables).unwrap_or_default();
+        let columns = tables.iter().flat_map(|table| table.columns);
+        let bounds = columns.filter(|known| known.name == column).find_map(|known| match known.kind {
+            Kind::Histogram(bounds) => Some(bounds),
+            _ => None,
+        });
         let row = self.row("io_latency", device);
         match row.values.iter().find(|(name, _)| *name == column) {
-            Some((_, Value::Histogram(histogram))) => histogram.count(),
+            Some((_, Value::Histogram(histogram))) => {
+                (bounds.expect("a distribution"), histogram.buckets().to_vec())
+            }
             other => panic!("{column} is {other:?}"),
         }
     }
