@@ -71,7 +71,7 @@ fn one(daemon: &Daemon<'_>, setup: &Setup, feature: &str, length: Length, report
 
 /// Percent of a core that the daemon and its programs take while something happens. The kernel measures the programs
 /// meanwhile, which adds its reading of the clock to each run.
-fn spent(daemon: &Daemon<'_>, what: impl FnOnce()) -> (f64, f64) {
+pub(crate) fn spent(daemon: &Daemon<'_>, what: impl FnOnce()) -> (f64, f64) {
     let _measured = Measured::begin();
     let (begun, before, programs) = (Instant::now(), cpu(daemon.pid()), run_time(daemon));
     what();

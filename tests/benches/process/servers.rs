@@ -1,7 +1,9 @@
-//! What servers at full load lose to `proc`: redis and nginx with and without it, in turn, since only the difference
-//! means something on a shared machine. The client shares the machine too.
+//! What servers at full load lose to `proc`: redis and nginx with and without it, in turn and each first as often as the
+//! other, since only the difference means something on a shared machine, whose speed drifts. The client shares the machine
+//! too. What the programs take meanwhile the kernel measures, and that does not drift.
 
 use crate::Length;
+use crate::each_probe::spent;
 use crate::proc::{STOP, everything, start};
 use crate::report::Report;
 use gopher_e2e::daemon::free_port;
@@ -24,12 +26,12 @@ pub(crate) fn measure(length: Length, report: &mut Report) {
     let daemon = setup.start();
     {
         let (_server, port) = redis(&setup);
-        let requests = length.pick("400000", "50000");
+        let requests = length.pick("150000", "50000");
         losses(&daemon, length, report, "redis", &mut || redis_rate(&port, requests));
     }
     let (_server, port) = nginx(&setup);
     let mut clients = connect(port);
-    let rounds = length.pick(4000, 500);
+    let rounds = length.pick(1500, 500);
     losses(&daemon, length, report, "nginx", &mut || nginx_rate(&mut clients, rounds));
 }
 
@@ -44,14 +46,28 @@ fn losses(
         ("its default sub-probes", Some(3.0), None),
         ("proc_syscall + proc_io + proc_net", None, Some(ASKED)),
     ] {
-        let mut lost = Vec::new();
-        for _ in 0..length.pick(9, 3) {
-            let without = rate();
+        let mut with = |rate: &mut dyn FnMut() -> f64| {
             start(daemon, names, everything());
-            let with = rate();
+            let rate = rate();
             daemon.put("proc", STOP);
-            lost.push((1.0 - with / without) * 100.0);
+            rate
+        };
+        let mut lost = Vec::new();
+        for turn in 0..length.pick(20, 4) {
+            let rates = if turn % 2 == 0 {
+                let first = rate();
+                (first, with(rate))
+            } else {
+                let first = with(rate);
+                (rate(), first)
+            };
+            lost.push((1.0 - rates.1 / rates.0) * 100.0);
         }
+        start(daemon, names, everything());
+        let programs = (0..length.pick(3, 1)).map(|_| spent(daemon, || _ = rate()).1);
+        let row = format!("proc, {which}: BPF programs while {server} is loaded");
+        report.shown(&row, "% of a core", programs.collect());
+        daemon.put("proc", STOP);
         let what = format!("proc, {which}: {server} answers fewer requests a second");
         match limit {
             Some(limit) => report.limited(&what, "%", limit, lost),
