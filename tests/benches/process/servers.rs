@@ -46,7 +46,7 @@ fn losses(
         ("its default sub-probes", Some(3.0), None),
         ("proc_syscall + proc_io + proc_net", None, Some(ASKED)),
     ] {
-        let mut with = |rate: &mut dyn FnMut() -> f64| {
+        let with = |rate: &mut dyn FnMut() -> f64| {
             start(daemon, names, everything());
             let rate = rate();
             daemon.put("proc", STOP);
