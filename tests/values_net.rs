@@ -1,6 +1,6 @@
 //! Devices and protocols are what `ip` and `nstat` say, with traffic that the test itself makes.
 
-use gopher_e2e::bracket::{Moment, Seen, between, each_between};
+use gopher_e2e::bracket::{Seen, between, each_between};
 use gopher_e2e::process::text_of;
 use gopher_e2e::{Scrape, Setup, eventually};
 use serde_json::{Value, json};
@@ -82,15 +82,11 @@ fn a_rate_is_what_the_counter_grew_by_in_the_time_between_the_readings() {
     eventually("a first reading that is seen before the second", || {
         let start = Instant::now();
         let first = daemon.reading(json!({"cmd": {"probe": ["nic"]}, "params": {"dev_name": "lo"}}), bytes);
-        let begin = Moment { from: start, to: Instant::now() };
         if value(&first, speed).is_some() {
             return None;
         }
-        let mut not_before = begin.to;
         let (second, seen) = daemon.scrape_until("the rate", |scrape| {
             if value(scrape, speed).is_none() {
-                // The scrape that did not have it yet began after this.
-                not_before = not_before.max(begin.to);
                 datagrams(200);
                 return None;
             }
@@ -98,12 +94,11 @@ fn a_rate_is_what_the_counter_grew_by_in_the_time_between_the_readings() {
         });
         let grown = value(&second, bytes)? - value(&first, bytes)?;
         let rate = value(&second, speed)?;
-        let [least, most] = begin.until(Moment { from: not_before, to: seen });
+        let most = seen.duration_since(start).as_secs_f64();
         let seconds = grown / 1024.0 / rate;
         assert!(grown > 200_000.0, "the datagrams are not in {grown}");
-        // The second reading is a second after the first, whatever the tests beside this one do to the clock
-        // of this thread.
-        between("seconds between the readings", least.max(1.0), seconds, most);
+        // The second reading is due a second after the start; on a busy machine the first comes late.
+        between("seconds between the readings", 0.5, seconds, most);
         Some(())
     });
 }
