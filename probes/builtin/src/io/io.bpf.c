@@ -13,6 +13,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include <gopher/core_fixes.bpf.h>
+#include <gopher/hist.bpf.h>
 #include <gopher/ring.bpf.h>
 
 #include "io.h"
@@ -29,9 +30,6 @@ enum {
 	IO_OP_PASSTHROUGH = 32, /* from here on: commands of a driver or of user space */
 };
 
-/* The largest power of two that is no more than IO_BOUNDS. */
-#define IO_BUCKET_STEP 8
-
 /* The kernel's own account of a disk is done like this as well. */
 static __always_inline void add_bytes(struct io_counts *counts, uint32_t operation, uint32_t bytes)
 {
@@ -42,20 +40,12 @@ static __always_inline void add_bytes(struct io_counts *counts, uint32_t operati
 }
 
 /*
- * The bucket of gopher_hist_bucket, by halves: four comparisons instead of twelve, three times a request. A
- * function that the verifier checks by itself: with its branches in each of three stages, older kernels (6.1)
- * run out of patience.
+ * A function that the verifier checks by itself: with its branches in each of three stages, older kernels
+ * (6.1) run out of patience.
  */
 __noinline uint32_t io_bucket(uint64_t took)
 {
-	uint32_t slot = 0;
-
-#pragma unroll
-	for (uint32_t step = IO_BUCKET_STEP; step; step >>= 1) {
-		if (slot + step <= IO_BOUNDS && took > bounds[slot + step - 1])
-			slot += step;
-	}
-	return slot;
+	return gopher_hist_bucket(bounds, IO_BOUNDS, took);
 }
 
 static __always_inline void add_time(struct io_counts *counts, struct io_peak *peak, uint32_t stage,
