@@ -17,6 +17,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// What a daemon is started with.
@@ -242,15 +243,25 @@ impl Daemon<'_> {
 
     /// Scrapes /metrics until `look` finds what it looks for; says what there was instead when it does not come.
     #[track_caller]
-    pub fn scrape_until<T>(&self, what: &str, mut look: impl FnMut(&Scrape) -> Option<T>) -> T {
+    pub fn scrape_until<T>(&self, what: &str, look: impl FnMut(&Scrape) -> Option<T>) -> T {
+        self.scrape_within(DEADLINE, look).unwrap_or_else(|last| {
+            panic!("waited {} s in vain for: {what}; {}", DEADLINE.as_secs(), last.brief())
+        })
+    }
+
+    /// The same within `limit`; the last scrape when it does not come.
+    #[track_caller]
+    pub fn scrape_within<T>(
+        &self,
+        limit: Duration,
+        mut look: impl FnMut(&Scrape) -> Option<T>,
+    ) -> Result<T, Scrape> {
         let mut last = Scrape::default();
-        let found = within(DEADLINE, || {
+        let found = within(limit, || {
             last = self.scrape("/metrics");
             look(&last)
         });
-        found.unwrap_or_else(|| {
-            panic!("waited {} s in vain for: {what}; {}", DEADLINE.as_secs(), last.brief())
-        })
+        found.ok_or(last)
     }
 
     /// Starts `baseinfo` anew with this configuration, every ten minutes one report, and returns the

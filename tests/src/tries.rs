@@ -4,7 +4,7 @@
 //! (docs/kernels.md), and none of the kernel's counters tells of it. A try in which that can have happened, or of which the
 //! daemon itself says that it lost something, is made again; a miss that neither explains fails at once.
 
-use crate::wait::{DEADLINE, within};
+use crate::wait::DEADLINE;
 use crate::{Daemon, Scrape};
 use std::fs;
 use std::time::Duration;
@@ -41,21 +41,18 @@ impl Try {
         &self,
         daemon: &Daemon<'_>,
         what: &str,
-        mut look: impl FnMut(&Scrape) -> Option<T>,
+        look: impl FnMut(&Scrape) -> Option<T>,
     ) -> Option<T> {
-        let mut last = Scrape::default();
-        let found = within(if self.last { DEADLINE } else { SHORT }, || {
-            last = daemon.scrape("/metrics");
-            look(&last)
-        });
+        let limit = if self.last { DEADLINE } else { SHORT };
+        let last = match daemon.scrape_within(limit, look) {
+            Ok(found) => return Some(found),
+            Err(last) => last,
+        };
         let lost = last.all("gopherd_lost_total").any(|sample| sample.value > 0.0);
-        if found.is_none() {
-            let excuse =
-                format!("process 1 ran: {}, losses were told: {lost}; {}", self.hidden, last.brief());
-            assert!(!self.last && (self.hidden || lost), "waited in vain for: {what}; {excuse}");
-            eprintln!("tried again, {what} did not come; {excuse}");
-        }
-        found
+        let excuse = format!("process 1 ran: {}, losses were told: {lost}; {}", self.hidden, last.brief());
+        assert!(!self.last && (self.hidden || lost), "waited in vain for: {what}; {excuse}");
+        eprintln!("tried again, {what} did not come; {excuse}");
+        None
     }
 }
 
